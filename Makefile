@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# ctloader. `make help` says what there is; `make V=1` shows every command.
+
+O       ?= build
+V       ?= 0
+CC      ?= cc
+CLANG   ?= $(or $(shell command -v clang-19),$(shell command -v clang),clang)
+BPFTOOL ?= $(or $(shell command -v bpftool),$(wildcard /usr/sbin/bpftool),bpftool)
+PREFIX  ?= /usr/local
+VMLINUX_BTF ?= /sys/kernel/btf/vmlinux
+
+Q := $(if $(filter 0,$(V)),@)
+say = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' $(1) $(2))
+
+# A compiler of the caller's choice may know more warnings than ours: they are shown, and no more.
+CFLAGS  ?= -O2 -g
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+C_FLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iinclude -Iuser -I$(O) $(CFLAGS)
+LIBS    := -lbpf -lelf -lz
+
+BPF_FLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wimplicit-fallthrough -Ivmlinux -Iinclude
+
+USER_SRC := $(wildcard user/*.c)
+USER_OBJ := $(USER_SRC:user/%.c=$(O)/user/%.o)
+
+DEBIAN := clang llvm gcc make libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool pkg-config
+DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
+	conntrack nftables strace procps util-linux python3-minimal
+
+.DEFAULT_GOAL := all
+.PHONY: all check demo bench install clean deps deps-tests help vmlinux
+.DELETE_ON_ERROR:
+
+all: ctloader ## build ./ctloader
+
+ctloader: $(O)/ctloader
+	$(Q)ln -sf $< $@
+
+$(O)/ctloader: $(USER_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(O)/user/%.o: user/%.c | $(O)/ct.skel.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(C_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/ct.bpf.o: bpf/ct.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MT $@ -c -o $@ $<
+
+$(O)/ct.skel.h: $(O)/ct.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name ct_bpf >$@
+
+-include $(USER_OBJ:.o=.d) $(O)/ct.bpf.d
+
+check: deps-tests ## install what is missing, build, run every test
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)O=$(O) CLANG=$(CLANG) CC=$(CC) BPFTOOL=$(BPFTOOL) tests/run.sh $(TESTS)
+
+demo: deps-tests ## install what is missing, build, and take a tour with live traffic
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)O=$(O) tests/demo.sh
+
+install: all ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(O)/ctloader $(DESTDIR)$(PREFIX)/sbin/ctloader
+	install -D -m 644 user/ctloader.8 $(DESTDIR)$(PREFIX)/share/man/man8/ctloader.8
+	install -D -m 644 user/ctloader.bash-completion \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctloader
+	for h in include/ctloader/*.h include/ct_*.h; do \
+		install -D -m 644 $$h $(DESTDIR)$(PREFIX)/$$h || exit 1; done
+
+deps: ## install the Debian packages that the build needs
+	$(Q)tests/packages.sh $(DEBIAN)
+
+deps-tests:
+	$(Q)tests/packages.sh $(DEBIAN) $(DEBIAN_TESTS)
+
+vmlinux: ## make vmlinux/vmlinux.h anew from the BTF in VMLINUX_BTF
+	$(call say,BTF,vmlinux/vmlinux.h)
+	$(Q)BPFTOOL=$(BPFTOOL) vmlinux/make.sh $(VMLINUX_BTF) >vmlinux/vmlinux.h.new
+	$(Q)mv vmlinux/vmlinux.h.new vmlinux/vmlinux.h
+
+clean: ## remove what was built
+	rm -rf $(O) ctloader
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  variables: O=$(O) V=0|1 CC=$(CC) CLANG=$(CLANG) TESTS='NAME...' DESTDIR PREFIX"

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Control programs: what user space has the kernel do with the table. They are tc programs that no
+ * interface runs; BPF_PROG_TEST_RUN does, with a struct ct_ctl for a packet, which they answer in.
+ * test_run switches softirqs off, so an entry is owned here as briefly as by a packet.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include "hook.h"
+#include "sweep.h"
+
+/* Slots one call looks at. */
+#define CT_CTL_SLOTS 16384
+/* Flows one call of flush destroys: about a millisecond. */
+#define CT_CTL_FLUSH 1024
+
+static __always_inline struct ct_ctl *ct_ctl_message(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = (void *)(long)skb->data;
+
+	return (void *)(m + 1) > (void *)(long)skb->data_end ? NULL : m;
+}
+
+static __always_inline void ct_ctl_time(struct ct_ctl *m)
+{
+	m->now = ct_now();
+	m->now_ns = ct_now_ns(m->now);
+}
+
+/* Own the flow of a message, found by its tuple in either direction. NULL: not there. */
+static __always_inline struct ct_entry *ct_ctl_own(struct ct_pkt *pkt, const struct ct_ctl *m)
+{
+	struct ct_entry *e;
+
+	pkt->pub.abi = CT_ABI;
+	pkt->pub.tuple = m->flow.tuple;
+	pkt->now = ct_now();
+	if (pkt->pub.tuple.family != CT_IPV4 && pkt->pub.tuple.family != CT_IPV6)
+		return NULL;
+	ct_table_key(pkt, &pkt->pub.tuple);
+	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
+	if (!e || ct_own(e, pkt->hash))
+		return NULL;
+	return e;
+}
+
+static __always_inline int ct_ctl_do_get(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_pkt *pkt = ct_record(CT_REC_TC);
+	struct ct_entry *e;
+
+	if (!m || !pkt)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	e = ct_ctl_own(pkt, m);
+	if (!e)
+		return CT_ENOENT;
+	if (ct_expired(e, pkt->now)) {
+		ct_release(e);
+		return CT_ENOENT;
+	}
+	ct_original(pkt, (pkt->swapped ^ e->swapped) & 1 ? CT_REPLY : CT_ORIGINAL);
+	m->flow.tuple = pkt->original;
+	m->flow.entry = *e;
+	ct_release(e);
+	return 0;
+}
+
+/* Delete the flow of the message, if it is still the incarnation its word names (0: any). */
+static __always_inline int ct_ctl_do_delete(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_pkt *pkt = ct_record(CT_REC_TC);
+	__u64 word;
+	struct ct_entry *e;
+	__u32 end;
+
+	if (!m || !pkt)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	e = ct_ctl_own(pkt, m);
+	if (!e)
+		return CT_ENOENT;
+	word = m->flow.entry.word;
+	end = m->reason;
+	if (word && (word ^ e->word) & ~CT_WORD_PHASE) {
+		ct_release(e);
+		return CT_ENOENT;
+	}
+	ct_table_destroy(pkt, pkt->pub.tuple.family, e, end);
+	return 0;
+}
+
+struct ct_ctl_walk {
+	struct __sk_buff *skb;
+	__u32 engine;
+	__u32 at;
+	__u32 used;
+	__u32 count;
+	__u32 limit;
+	__u32 end;
+	__u32 hz;
+	__u64 now;
+};
+
+/* Copy the flow of a slot behind the message. */
+static long ct_ctl_dump_slot(__u32 i, void *ctx)
+{
+	struct ct_ctl_walk *walk = ctx;
+	__u32 slot = walk->at, hash;
+	struct ct_flow flow;
+	struct ct_entry *e;
+	bool mine;
+
+	(void)i;
+	if (slot >= walk->used || walk->count >= CT_DUMP_FLOWS)
+		return 1;
+	walk->at++;
+	if (ct_hint_read(walk->engine, slot) >> 6 == CT_HINT_FREE)
+		return 0;
+	if (walk->engine == 0) {
+		struct ct_key4 *kept = bpf_map_lookup_elem(&index4, &slot), key;
+
+		if (!kept)
+			return 0;
+		key = *kept;
+		key.pad = 0;
+		hash = ct_hash_words((void *)&key, 4, ct_salt);
+		e = bpf_map_lookup_elem(&ct4, &key);
+		if (!e || ct_own(e, hash))
+			return 0;
+		ct_tuple_of_key4(&flow.tuple, &key, e->swapped & 1);
+	} else {
+		struct ct_key6 *kept = bpf_map_lookup_elem(&index6, &slot), key;
+
+		if (!kept)
+			return 0;
+		key = *kept;
+		key.pad = 0;
+		hash = ct_hash_words((void *)&key, 10, ct_salt);
+		e = bpf_map_lookup_elem(&ct6, &key);
+		if (!e || ct_own(e, hash))
+			return 0;
+		ct_tuple_of_key6(&flow.tuple, &key, e->swapped & 1);
+	}
+	flow.entry = *e;
+	mine = e->slot == slot && !ct_expired(e, walk->now);
+	ct_release(e);
+	if (mine && !bpf_skb_store_bytes(walk->skb,
+					 sizeof(struct ct_ctl) + walk->count * sizeof(flow), &flow,
+					 sizeof(flow), 0))
+		walk->count++;
+	return 0;
+}
+
+static long ct_ctl_flush_slot(__u32 i, void *ctx)
+{
+	struct ct_ctl_walk *walk = ctx;
+	__u32 slot = walk->at;
+
+	(void)i;
+	if (slot >= walk->used || walk->count >= walk->limit)
+		return 1;
+	walk->at++;
+	if (ct_hint_read(walk->engine, slot) >> 6 != CT_HINT_FREE)
+		walk->count += ct_slot_destroy(walk->engine, slot, CT_WANT_ALL, walk->end,
+					       walk->now, walk->hz);
+	return 0;
+}
+
+/* Walk the slots from m->first on, dumping or flushing. Ends with m->first == 0 after the last. */
+static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, bool flush)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_settings *s = ct_settings();
+	struct ct_state *st = ct_state();
+	struct ct_ctl_walk walk = { .skb = skb };
+	__u32 full = 0;
+
+	if (!m || !s || !st)
+		return CT_ENOSPC;
+	walk.engine = m->family & 1;
+	walk.at = m->first;
+	walk.end = m->reason;
+	walk.hz = s->hz;
+	walk.now = ct_now();
+	walk.used = READ_ONCE(st->next_slot[walk.engine & 1]);
+	if (walk.used > st->max_slots)
+		walk.used = st->max_slots;
+	if (!flush) {
+		bpf_loop(CT_CTL_SLOTS, ct_ctl_dump_slot, &walk, 0);
+	} else {
+		/* No more than the listeners have room for, packets' events beside ours. */
+		__u64 room = ct_event_room() / 2 / (sizeof(struct ct_event) + 8);
+
+		walk.limit = room < CT_CTL_FLUSH && !m->full ? room : CT_CTL_FLUSH;
+		full = !walk.limit;
+		bpf_loop(CT_CTL_SLOTS, ct_ctl_flush_slot, &walk, 0);
+	}
+	m = ct_ctl_message(skb);
+	if (!m)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	m->first = walk.at >= walk.used ? 0 : walk.at;
+	m->count = walk.count;
+	m->full = full;
+	return walk.at >= walk.used ? 0 : 1;
+}
+
+/* Arm the sweep. */
+static __always_inline int ct_ctl_do_arm(void)
+{
+	__u32 zero = 0;
+	struct ct_sweep_timer *t = bpf_map_lookup_elem(&sweep_timer, &zero);
+
+	if (!t)
+		return CT_ENOENT;
+	bpf_timer_init(&t->timer, &sweep_timer, 1 /* CLOCK_MONOTONIC */);
+	bpf_timer_set_callback(&t->timer, ct_sweep_tick);
+	return bpf_timer_start(&t->timer, CT_ROUND_NS, 0) ? CT_ENOSPC : 0;
+}
+
+/* Sweep now, as the timer would: all slots, and with m->first set every unconfirmed one. */
+static __always_inline int ct_ctl_do_sweep(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_settings *s = ct_settings();
+	struct ct_state *st = ct_state();
+
+	if (!m || !s || !st)
+		return CT_ENOSPC;
+	if (m->first)
+		ct_sweep_the_unconfirmed(st, ct_now(), 0);
+	else
+		ct_sweep(st, s);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From a frame to a tuple. Pure: reads the bytes it is given and nothing else, writes no packet.
+ *
+ * Two lengths bound every read. `end` is how far the *packet* reaches, by the frame's length and
+ * then by what the IP header says; passing it is the packet's fault and gets a reason. `data_end`
+ * is how far the packet is *readable* at the moment (an skb may keep its tail elsewhere); passing
+ * it gives CT_PARSE_MORE, and the caller pulls the rest in and asks again.
+ *
+ * Offsets are scalars below CT_PARSE_REACH; each access starts again from `data`, because that is
+ * the form in which the verifier follows a bound through a loop.
+ */
+#ifndef PARSE_H
+#define PARSE_H
+
+#include "compat.h"
+
+#include "../include/ct_stats.h"
+#include "../include/ct_types.h"
+
+/* What ct_parse() returns besides 0 and enum ct_reason. */
+#define CT_PARSE_NOT_IP (-1) /* leave it alone */
+#define CT_PARSE_MORE   (-2) /* more of the packet must be made readable */
+
+/* No header we follow lies beyond; it also keeps offsets where the verifier wants them. */
+#define CT_PARSE_REACH 0x3fff
+#define CT_MAX_EXT_HEADERS 32
+#define CT_MAX_VLAN_TAGS 2
+
+/* How the frame begins, and what its length fields may be worth. */
+#define CT_FRAME_L3  0x1 /* with the IP header; the version tells which */
+#define CT_FRAME_GSO 0x2 /* a super-packet: its IP length may be 0 (BIG TCP) */
+
+enum ct_tcp_flag {
+	CT_TCP_FIN = 0x01,
+	CT_TCP_SYN = 0x02,
+	CT_TCP_RST = 0x04,
+	CT_TCP_PSH = 0x08,
+	CT_TCP_ACK = 0x10,
+	CT_TCP_URG = 0x20,
+	CT_TCP_ECE = 0x40,
+	CT_TCP_CWR = 0x80,
+};
+
+/* What the trackers need to know of a packet. */
+struct ct_parsed {
+	struct ct_tuple tuple; /* as seen; zone is left 0 */
+	struct ct_tuple inner; /* of the packet an ICMP error is about, as that one was sent */
+	__u32 len;             /* bytes from the IP header to the end of the IP packet */
+	__u32 seq;             /* TCP, host order */
+	__u32 ack;
+	__u32 payload;         /* bytes behind the TCP header */
+	__u8 tcp_flags;        /* enum ct_tcp_flag */
+	__u8 icmp_error;       /* `inner` is filled in */
+	__u8 fragment;         /* the first of several: lengths inside may exceed it */
+	__u8 walk_next;        /* where ct_skip_ext() is: type of the header, and its offset */
+	__u32 walk_off;
+};
+
+/* Headers as they are on the wire, without bit-fields: the same on every machine. */
+struct ct_wire_eth {
+	__u8 dst[6];
+	__u8 src[6];
+	__be16 proto;
+};
+
+struct ct_wire_vlan {
+	__be16 tci;
+	__be16 proto;
+};
+
+struct ct_wire_ip4 {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 len;
+	__be16 id;
+	__be16 frag; /* flags:3, offset:13 in units of 8 bytes */
+	__u8 ttl;
+	__u8 proto;
+	__be16 check;
+	__be32 src;
+	__be32 dst;
+};
+
+struct ct_wire_ip6 {
+	__u8 version_class;
+	__u8 class_flow[3];
+	__be16 payload;
+	__u8 next;
+	__u8 hops;
+	__be32 src[4];
+	__be32 dst[4];
+};
+
+struct ct_wire_ext {
+	__u8 next;
+	__u8 len;
+	__be16 frag; /* fragment header: offset:13, reserved:2, more:1 */
+	__be32 rest;
+};
+
+struct ct_wire_tcp {
+	__be16 sport;
+	__be16 dport;
+	__be32 seq;
+	__be32 ack;
+	__u8 doff; /* in its upper half, in words */
+	__u8 flags;
+	__be16 window;
+	__be16 check;
+	__be16 urgent;
+};
+
+struct ct_wire_udp {
+	__be16 sport;
+	__be16 dport;
+	__be16 len;
+	__be16 check;
+};
+
+struct ct_wire_icmp {
+	__u8 type;
+	__u8 code;
+	__be16 check;
+	__be16 id;
+	__be16 seq;
+};
+
+/* The readable part of the packet. */
+struct ct_frame {
+	const void *data;
+	const void *data_end;
+};
+
+/* `len` bytes at `off`, or NULL if they are not readable. `off` is bounded here. */
+static __always_inline const void *ct_at(const struct ct_frame *f, __u32 off, __u32 len)
+{
+	const char *p = f->data;
+
+	if (off > CT_PARSE_REACH)
+		return NULL;
+	p += off;
+	if (p + len > (const char *)f->data_end)
+		return NULL;
+	return p;
+}
+
+/* RFC 9293, and tcp_valid_flags[] of nf_conntrack: PSH, ECE and CWR may come with any of these. */
+static __always_inline bool ct_tcp_flags_valid(__u8 flags)
+{
+	switch (flags & ~(CT_TCP_PSH | CT_TCP_ECE | CT_TCP_CWR)) {
+	case CT_TCP_SYN:
+	case CT_TCP_SYN | CT_TCP_URG:
+	case CT_TCP_SYN | CT_TCP_ACK:
+	case CT_TCP_RST:
+	case CT_TCP_RST | CT_TCP_ACK:
+	case CT_TCP_FIN | CT_TCP_ACK:
+	case CT_TCP_FIN | CT_TCP_ACK | CT_TCP_URG:
+	case CT_TCP_ACK:
+	case CT_TCP_ACK | CT_TCP_URG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum ct_icmp_kind {
+	CT_ICMP_OTHER,
+	CT_ICMP_REQUEST,
+	CT_ICMP_ANSWER,
+	CT_ICMP_ERROR,
+	CT_ICMP_ND,
+};
+
+/*
+ * What an ICMP type is to a tracker. Only requests open flows; router solicitation (10) and the
+ * like have no inverse and are not questions (nf_conntrack_proto_icmp.c, ..._icmpv6.c).
+ */
+static __always_inline enum ct_icmp_kind ct_icmp4_kind(__u8 type)
+{
+	switch (type) {
+	case 8:  /* echo */
+	case 13: /* timestamp */
+	case 15: /* information */
+	case 17: /* address mask */
+		return CT_ICMP_REQUEST;
+	case 0:
+	case 14:
+	case 16:
+	case 18:
+		return CT_ICMP_ANSWER;
+	case 3:  /* destination unreachable */
+	case 4:  /* source quench */
+	case 5:  /* redirect */
+	case 11: /* time exceeded */
+	case 12: /* parameter problem */
+		return CT_ICMP_ERROR;
+	default:
+		return CT_ICMP_OTHER;
+	}
+}
+
+static __always_inline enum ct_icmp_kind ct_icmp6_kind(__u8 type)
+{
+	switch (type) {
+	case 128: /* echo */
+	case 139: /* node information */
+		return CT_ICMP_REQUEST;
+	case 129:
+	case 140:
+		return CT_ICMP_ANSWER;
+	case 130 ... 137: /* multicast listeners, routers, neighbours, redirect */
+	case 143:         /* listener report v2 */
+	case 151:         /* multicast router discovery */
+	case 152:
+		return CT_ICMP_ND;
+	default:
+		return type < 128 ? CT_ICMP_ERROR : CT_ICMP_OTHER;
+	}
+}
+
+static __always_inline enum ct_icmp_kind ct_icmp_kind(__u8 family, __u8 type)
+{
+	return family == CT_IPV4 ? ct_icmp4_kind(type) : ct_icmp6_kind(type);
+}
+
+static __always_inline bool ct_is_icmp(const struct ct_tuple *t)
+{
+	return t->proto == (t->family == CT_IPV4 ? CT_IPPROTO_ICMP : CT_IPPROTO_ICMPV6);
+}
+
+static __always_inline void ct_tuple_icmp(struct ct_tuple *t, const struct ct_wire_icmp *h)
+{
+	t->sport = h->id;
+	t->dport = bpf_htons(h->type << 8 | h->code);
+}
+
+static __always_inline int ct_parse_tcp(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					__u32 end)
+{
+	const struct ct_wire_tcp *h;
+	__u32 header;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_TCP_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	header = (h->doff >> 4) * 4;
+	if (header < sizeof(*h))
+		return CT_R_TCP_DOFF;
+	if (off + header > end)
+		return CT_R_TCP_OPTIONS;
+	if (!ct_tcp_flags_valid(h->flags))
+		return CT_R_TCP_FLAGS;
+	p->tuple.sport = h->sport;
+	p->tuple.dport = h->dport;
+	p->seq = bpf_ntohl(h->seq);
+	p->ack = bpf_ntohl(h->ack);
+	p->tcp_flags = h->flags;
+	p->payload = end - off - header;
+	return 0;
+}
+
+static __always_inline int ct_parse_udp(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					__u32 end, __u32 how)
+{
+	const struct ct_wire_udp *h;
+	__u32 len;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_UDP_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	len = bpf_ntohs(h->len);
+	if (len < sizeof(*h) && !(how & CT_FRAME_GSO))
+		return CT_R_UDP_LENGTH;
+	if (len > end - off && !p->fragment)
+		return CT_R_UDP_LENGTH;
+	p->tuple.sport = h->sport;
+	p->tuple.dport = h->dport;
+	return 0;
+}
+
+/*
+ * Step over IPv6 extension headers, from p->walk_next at p->walk_off to what they carry. A first
+ * fragment sets p->fragment, a later one is CT_R_FRAGMENT. A header of which we can't read the
+ * length, or which passes `end`, is CT_R_IP6_EXT_TRUNCATED.
+ *
+ * The cursor is kept in *p, which is a map's memory, and is read anew in each round: what the
+ * verifier has learnt of it on one of the five branches is then forgotten, and the branches meet
+ * again as one state. With the cursor in registers the loop is "too large: 1000001 insns".
+ */
+static __always_inline int ct_skip_ext(struct ct_parsed *p, const struct ct_frame *f, __u32 end)
+{
+	for (int i = 0; i <= CT_MAX_EXT_HEADERS; i++) {
+		__u8 type = READ_ONCE(p->walk_next);
+		__u32 at = READ_ONCE(p->walk_off);
+		const struct ct_wire_ext *h;
+		__u32 len;
+
+		switch (type) {
+		case CT_EXT_HOPOPTS:
+		case CT_EXT_ROUTING:
+		case CT_EXT_FRAGMENT:
+		case CT_EXT_AUTH:
+		case CT_EXT_DSTOPTS:
+			break;
+		case CT_EXT_NONE:
+			return CT_R_IP6_NO_NEXT;
+		default:
+			return 0;
+		}
+		if (i == CT_MAX_EXT_HEADERS)
+			break;
+		if (at + sizeof(*h) > end)
+			return CT_R_IP6_EXT_TRUNCATED;
+		if (at > CT_PARSE_REACH)
+			return CT_R_IP6_EXT_TOO_MANY;
+		h = ct_at(f, at, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		len = ((__u32)h->len + 1) * 8;
+		if (type == CT_EXT_AUTH)
+			len = ((__u32)h->len + 2) * 4;
+		if (type == CT_EXT_FRAGMENT) {
+			len = sizeof(*h);
+			if (h->frag & bpf_htons(0xfff8))
+				return CT_R_FRAGMENT;
+			if (h->frag & bpf_htons(1))
+				p->fragment = 1;
+		}
+		if (at + len > end)
+			return CT_R_IP6_EXT_TRUNCATED;
+		WRITE_ONCE(p->walk_next, h->next);
+		WRITE_ONCE(p->walk_off, at + len);
+	}
+	return CT_R_IP6_EXT_TOO_MANY;
+}
+
+/*
+ * The packet an ICMP error carries: as much of it as says whose it is. It is cut off by design, so
+ * its lengths mean nothing; it must be a first fragment or whole, and no error itself.
+ */
+static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					  __u32 end)
+{
+	struct ct_tuple *t = &p->inner;
+	__u8 proto;
+
+	t->family = p->tuple.family;
+	if (t->family == CT_IPV4) {
+		const struct ct_wire_ip4 *h;
+		__u32 header;
+
+		if (off + sizeof(*h) > end)
+			return CT_R_ICMP_INNER;
+		h = ct_at(f, off, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		header = (h->version_ihl & 0xf) * 4;
+		if (h->version_ihl >> 4 != 4 || header < sizeof(*h) ||
+		    h->frag & bpf_htons(0x1fff))
+			return CT_R_ICMP_INNER;
+		t->src.ip = h->src;
+		t->dst.ip = h->dst;
+		proto = h->proto;
+		off += header;
+	} else {
+		const struct ct_wire_ip6 *h;
+		int err;
+
+		if (off + sizeof(*h) > end)
+			return CT_R_ICMP_INNER;
+		h = ct_at(f, off, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		if (h->version_class >> 4 != 6)
+			return CT_R_ICMP_INNER;
+		__builtin_memcpy(t->src.ip6, h->src, sizeof(h->src));
+		__builtin_memcpy(t->dst.ip6, h->dst, sizeof(h->dst));
+		WRITE_ONCE(p->walk_next, h->next);
+		WRITE_ONCE(p->walk_off, off + sizeof(*h));
+		err = ct_skip_ext(p, f, end);
+		if (err == CT_PARSE_MORE)
+			return err;
+		if (err)
+			return CT_R_ICMP_INNER;
+		proto = READ_ONCE(p->walk_next);
+		off = READ_ONCE(p->walk_off);
+	}
+	t->proto = proto;
+
+	if (proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP || ct_is_icmp(t)) {
+		const struct ct_wire_icmp *h;
+
+		/* All three have what we need in their first 8 bytes. */
+		if (off + sizeof(*h) > end)
+			return CT_R_ICMP_INNER;
+		h = ct_at(f, off, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		if (ct_is_icmp(t)) {
+			enum ct_icmp_kind kind = ct_icmp_kind(t->family, h->type);
+
+			if (kind != CT_ICMP_REQUEST && kind != CT_ICMP_ANSWER)
+				return CT_R_ICMP_INNER;
+			ct_tuple_icmp(t, h);
+		} else {
+			const struct ct_wire_udp *ports = (const void *)h;
+
+			t->sport = ports->sport;
+			t->dport = ports->dport;
+		}
+	}
+	p->icmp_error = 1;
+	return 0;
+}
+
+static __always_inline int ct_parse_icmp(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					 __u32 end)
+{
+	const struct ct_wire_icmp *h;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_ICMP_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	ct_tuple_icmp(&p->tuple, h);
+	switch (ct_icmp_kind(p->tuple.family, h->type)) {
+	case CT_ICMP_REQUEST:
+	case CT_ICMP_ANSWER:
+		return 0;
+	case CT_ICMP_ERROR:
+		return ct_parse_inner(p, f, off + sizeof(*h), end);
+	case CT_ICMP_ND:
+		return CT_R_ND;
+	default:
+		return CT_R_ICMP_TYPE;
+	}
+}
+
+static __always_inline int ct_parse_l4(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+				       __u32 end, __u32 how)
+{
+	if (p->tuple.proto == CT_IPPROTO_TCP)
+		return ct_parse_tcp(p, f, off, end);
+	if (p->tuple.proto == CT_IPPROTO_UDP)
+		return ct_parse_udp(p, f, off, end, how);
+	if (ct_is_icmp(&p->tuple))
+		return ct_parse_icmp(p, f, off, end);
+	return 0; /* generic: an address pair and a protocol */
+}
+
+static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					__u32 end, __u32 how)
+{
+	const struct ct_wire_ip4 *h;
+	__u32 header, len;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_IP4_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	if (h->version_ihl >> 4 != 4)
+		return CT_R_IP4_VERSION;
+	header = (h->version_ihl & 0xf) * 4;
+	if (header < sizeof(*h))
+		return CT_R_IP4_IHL;
+	len = bpf_ntohs(h->len);
+	if (!len && how & CT_FRAME_GSO)
+		len = end - off;
+	if (len < header)
+		return CT_R_IP4_LENGTH;
+	if (len > end - off)
+		return CT_R_IP4_BEYOND_FRAME;
+	p->tuple.family = CT_IPV4;
+	p->tuple.proto = h->proto;
+	p->tuple.src.ip = h->src;
+	p->tuple.dst.ip = h->dst;
+	p->len = len;
+	if (h->frag & bpf_htons(0x1fff))
+		return CT_R_FRAGMENT;
+	p->fragment = !!(h->frag & bpf_htons(0x2000));
+	return ct_parse_l4(p, f, off + header, off + len, how);
+}
+
+static __always_inline int ct_parse_ip6(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					__u32 end, __u32 how)
+{
+	const struct ct_wire_ip6 *h;
+	__u32 len;
+	int err;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_IP6_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	if (h->version_class >> 4 != 6)
+		return CT_R_IP6_VERSION;
+	len = sizeof(*h) + bpf_ntohs(h->payload);
+	if (len == sizeof(*h) && how & CT_FRAME_GSO)
+		len = end - off;
+	if (len > end - off)
+		return CT_R_IP6_BEYOND_FRAME;
+	p->tuple.family = CT_IPV6;
+	__builtin_memcpy(p->tuple.src.ip6, h->src, sizeof(h->src));
+	__builtin_memcpy(p->tuple.dst.ip6, h->dst, sizeof(h->dst));
+	p->len = len;
+	WRITE_ONCE(p->walk_next, h->next);
+	WRITE_ONCE(p->walk_off, off + sizeof(*h));
+	end = off + len;
+	err = ct_skip_ext(p, f, end);
+	p->tuple.proto = READ_ONCE(p->walk_next);
+	if (err)
+		return err;
+	return ct_parse_l4(p, f, READ_ONCE(p->walk_off), end, how);
+}
+
+/*
+ * Parse a frame of `len` bytes, of which [data, data_end) is readable; `how` is CT_FRAME_*.
+ * `p` is filled from zero. Returns 0, enum ct_reason, CT_PARSE_NOT_IP or CT_PARSE_MORE.
+ */
+static __always_inline int ct_parse(struct ct_parsed *p, const void *data, const void *data_end,
+				    __u32 len, __u32 how)
+{
+	struct ct_frame f = { data, data_end };
+	__u32 off = 0;
+	__be16 proto;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	if (how & CT_FRAME_L3) {
+		const __u8 *version = ct_at(&f, 0, 1);
+
+		if (!version)
+			return len ? CT_PARSE_MORE : CT_PARSE_NOT_IP;
+		if (*version >> 4 == 4)
+			return ct_parse_ip4(p, &f, 0, len, how);
+		if (*version >> 4 == 6)
+			return ct_parse_ip6(p, &f, 0, len, how);
+		return CT_PARSE_NOT_IP;
+	}
+
+	{
+		const struct ct_wire_eth *h = ct_at(&f, 0, sizeof(*h));
+
+		if (len < sizeof(*h))
+			return CT_R_ETH_TRUNCATED;
+		if (!h)
+			return CT_PARSE_MORE;
+		proto = h->proto;
+		off = sizeof(*h);
+	}
+	for (int i = 0; i <= CT_MAX_VLAN_TAGS; i++) {
+		const struct ct_wire_vlan *h;
+
+		if (proto != bpf_htons(CT_ETH_P_8021Q) && proto != bpf_htons(CT_ETH_P_8021AD))
+			break;
+		if (i == CT_MAX_VLAN_TAGS)
+			return CT_R_VLAN_TAGS;
+		if (off + sizeof(*h) > len)
+			return CT_R_VLAN_TRUNCATED;
+		h = ct_at(&f, off, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		proto = h->proto;
+		off += sizeof(*h);
+	}
+	if (proto == bpf_htons(CT_ETH_P_IP))
+		return ct_parse_ip4(p, &f, off, len, how);
+	if (proto == bpf_htons(CT_ETH_P_IPV6))
+		return ct_parse_ip6(p, &f, off, len, how);
+	return CT_PARSE_NOT_IP;
+}
+
+#endif

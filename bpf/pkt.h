@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The packet record: all that the stages know of a packet. An entry program fills it, the stages
+ * it tail-calls read it; it lives in a per-CPU slot of its hook and is filled again for the next
+ * packet.
+ *
+ * Why one slot per CPU and hook type is enough: from the entry program to the last stage a packet
+ * stays on its CPU with softirqs off, and no stage sends a packet. Two hooks may follow each other
+ * in one call chain (tc ingress, forwarding, tc egress), but the first has ended when the second
+ * begins.
+ */
+#ifndef PKT_H
+#define PKT_H
+
+#include "compat.h"
+
+#include "../include/ct_config.h"
+#include "../include/ct_stats.h"
+#include "../include/ctloader/ct_packet.h"
+#include "parse.h"
+#include "tuple.h"
+
+/* Where the record is kept: index into `record`. tc ingress is done before egress begins. */
+enum ct_record_slot {
+	CT_REC_XDP,
+	CT_REC_TC,
+	CT_RECORDS,
+};
+
+#define CT_PKT_PREPARED    0x01 /* `entry` is a new flow's, not in any map yet */
+#define CT_PKT_UNCONFIRMED 0x02 /* its flow is among the unconfirmed: an earlier hook put it there */
+#define CT_PKT_LOOK        0x04 /* nobody said what the earlier hook made of it: look the flow up */
+#define CT_PKT_IN_RAN      0x08 /* `in` ran at this hook */
+
+struct ct_pkt {
+	struct ct_packet pub; /* what a policy program may rely on */
+	__u32 flags;          /* CT_PKT_* */
+	__u32 segments;       /* packets it stands for */
+	__u32 hash;           /* of the key */
+	__u8 swapped;         /* against the key's order */
+	__u8 side;            /* enum ct_side */
+	__u8 iface_flags;     /* CT_IF_* of its interface */
+	__u8 pad;
+	__u64 now;            /* ticks */
+	union {
+		struct ct_key4 v4;
+		struct ct_key6 v6;
+		__u32 words[10];
+	} key;
+	struct ct_parsed parsed;
+	struct ct_tuple original; /* of its flow, once known: what events carry */
+	struct ct_entry entry;
+};
+
+#endif

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The bodies of the stages, the same for XDP and tc.
+ *
+ *	ct_in		find the packet's flow and let the packet act on it, or prepare a new one
+ *	ct_confirm	put the new flow into the table and tell the listeners
+ *	ct_leave	the new flow will be confirmed at a later hook: put it among the unconfirmed
+ *
+ * `in` never makes anything that others can see. What it prepared is in the packet record and is
+ * forgotten with it, unless confirm or leave takes it on; so a packet that is dropped in between,
+ * by whomever, leaves nothing behind.
+ */
+#ifndef STAGE_H
+#define STAGE_H
+
+#include "proto.h"
+#include "table.h"
+
+/* Verdict of a stage. */
+enum ct_pass {
+	CT_PASS,
+	CT_DROP,
+};
+
+/* Seconds after which an entry is no longer expected to be confirmed. */
+#define CT_UNCONFIRMED_SECONDS 20
+
+static __always_inline void ct_classify(struct ct_pkt *pkt, enum ct_class class,
+					enum ct_reason reason)
+{
+	pkt->pub.class = class;
+	pkt->pub.reason = reason;
+}
+
+static __always_inline enum ct_class ct_reason_class(int reason)
+{
+	switch (reason) {
+#define X(id, class, key, help) \
+	case CT_R_##id:         \
+		return CT_##class;
+		CT_REASONS(X)
+#undef X
+	}
+	return CT_INVALID;
+}
+
+static __always_inline void ct_show_flow(struct ct_pkt *pkt, const struct ct_entry *e,
+					 enum ct_dir dir)
+{
+	pkt->pub.dir = dir;
+	pkt->pub.state = e->state;
+	pkt->pub.status = e->status;
+	pkt->pub.mark = e->mark;
+}
+
+/* The original direction's tuple of the packet's flow, for events. */
+static __always_inline void ct_original(struct ct_pkt *pkt, enum ct_dir dir)
+{
+	if (dir == CT_ORIGINAL)
+		pkt->original = pkt->pub.tuple;
+	else
+		ct_tuple_invert(&pkt->pub.tuple, &pkt->original);
+}
+
+static __always_inline void ct_account(struct ct_pkt *pkt, struct ct_entry *e, enum ct_dir dir,
+				       const struct ct_settings *s)
+{
+	if (!s->knob[CT_K_ACCT])
+		return;
+	e->counters[dir & 1].packets += pkt->segments;
+	e->counters[dir & 1].bytes += pkt->parsed.len;
+}
+
+/* What became of the entry a packet met. */
+enum ct_met {
+	CT_MET,      /* classified; the entry has been given back, or is gone with the packet counted */
+	CT_MET_OVER, /* the entry is no more (or was never this flow's): the packet is a first one */
+	CT_MET_BUSY, /* another CPU holds it */
+};
+
+/*
+ * Let a packet act on the entry that was found for it: in the table, or among the unconfirmed.
+ */
+static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *e,
+					   const struct ct_settings *s, bool confirmed)
+{
+	__u8 family = pkt->pub.tuple.family;
+	enum ct_hint_class class;
+	struct ct_step step;
+	enum ct_dir dir;
+	__u64 expires;
+	__u16 status;
+	int err;
+
+	err = ct_own(e, pkt->hash);
+	if (err)
+		return err == -CT_EBUSY ? CT_MET_BUSY : CT_MET_OVER;
+	if (unlikely(ct_expired(e, pkt->now))) {
+		if (confirmed) {
+			ct_table_destroy(pkt, family, e, CT_END_TIMEOUT);
+		} else {
+			ct_unconfirmed_drop(pkt, e);
+			ct_count(CT_C_SWEPT_UNCONFIRMED);
+		}
+		return CT_MET_OVER;
+	}
+
+	dir = (pkt->swapped ^ e->swapped) & 1 ? CT_REPLY : CT_ORIGINAL;
+	status = e->status;
+	ct_proto_packet(e, &pkt->parsed, dir, s, pkt->now, &step);
+
+	switch (step.verdict) {
+	case CT_V_REFUSE:
+		ct_classify(pkt, CT_INVALID, step.reason);
+		ct_show_flow(pkt, e, dir);
+		ct_release(e);
+		return CT_MET;
+	case CT_V_REOPEN:
+		if (confirmed) {
+			ct_table_destroy(pkt, family, e, CT_END_REPLACED);
+		} else {
+			ct_unconfirmed_drop(pkt, e);
+			ct_count(CT_C_DROPPED_UNCONFIRMED);
+		}
+		return CT_MET_OVER;
+	default:
+		break;
+	}
+
+	class = ct_hint_class(e);
+	expires = e->expires;
+	if (dir == CT_REPLY)
+		e->status |= CT_S_SEEN_REPLY;
+	if (step.assured)
+		e->status |= CT_S_ASSURED;
+	if (step.verdict == CT_V_ACCEPT)
+		e->expires = pkt->now + step.timeout;
+	if (step.verdict != CT_V_IGNORE)
+		ct_account(pkt, e, dir, s);
+
+	ct_classify(pkt, e->status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW, CT_R_NONE);
+	ct_show_flow(pkt, e, dir);
+
+	if (unlikely(step.verdict == CT_V_CLOSE)) {
+		if (confirmed) {
+			ct_table_destroy(pkt, family, e, CT_END_CLOSED);
+		} else {
+			ct_unconfirmed_drop(pkt, e);
+			ct_count(CT_C_DROPPED_UNCONFIRMED);
+		}
+		return CT_MET;
+	}
+	if (confirmed) {
+		if (ct_hint_class(e) != class || e->expires < expires)
+			ct_hint_write(e, family, pkt->now, s->hz);
+		if (step.changed || e->status != status) {
+			ct_original(pkt, dir);
+			ct_event(CT_EV_UPDATE, CT_END_NONE, &pkt->original, e, pkt->now);
+		}
+	}
+	ct_release(e);
+	return CT_MET;
+}
+
+/* Rare, so not part of the fast path's code. */
+ct_global int ct_meet_unconfirmed(struct ct_pkt *pkt, struct ct_entry *e,
+					  const struct ct_settings *s)
+{
+	if (!pkt || !e || !s)
+		return CT_MET_OVER;
+	return ct_meet(pkt, e, s, false);
+}
+
+/* An ICMP error belongs to the flow of the packet it is about, and changes nothing there. */
+static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
+{
+	struct ct_tuple *inner = &pkt->parsed.inner;
+	const struct ct_tuple *outer = &pkt->pub.tuple;
+	struct ct_entry *e;
+	enum ct_dir dir;
+	int err;
+
+	inner->zone = outer->zone;
+	ct_table_key(pkt, inner);
+	e = ct_table_lookup(pkt, inner->family);
+	err = e ? ct_own(e, pkt->hash) : -CT_ENOENT;
+	if (err == -CT_EBUSY) {
+		ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
+		return;
+	}
+	if (err || !e) {
+		ct_classify(pkt, CT_INVALID, CT_R_ICMP_UNRELATED);
+		return;
+	}
+	if (ct_expired(e, pkt->now)) {
+		ct_classify(pkt, CT_INVALID, CT_R_ICMP_UNRELATED);
+	} else if (!ct_addr_equal(&outer->dst, &inner->src)) {
+		/* Errors go back to who sent the packet; this one does not. */
+		ct_classify(pkt, CT_INVALID, CT_R_ICMP_ADDRESS);
+	} else {
+		dir = (pkt->swapped ^ e->swapped) & 1 ? CT_ORIGINAL : CT_REPLY;
+		ct_classify(pkt, CT_RELATED, CT_R_NONE);
+		ct_show_flow(pkt, e, dir);
+	}
+	ct_release(e);
+}
+
+/* First packet of a flow: prepare an entry in the record, for nobody else to see. */
+static __always_inline void ct_in_new(struct ct_pkt *pkt, const struct ct_settings *s)
+{
+	struct ct_entry *e = &pkt->entry;
+	enum ct_reason reason;
+
+	__builtin_memset(e, 0, sizeof(*e));
+	reason = ct_proto_new(e, &pkt->parsed, s, pkt->now);
+	if (reason) {
+		ct_classify(pkt, CT_INVALID, reason);
+		return;
+	}
+	e->swapped = pkt->swapped;
+	ct_account(pkt, e, CT_ORIGINAL, s);
+	ct_classify(pkt, CT_NEW, CT_R_NONE);
+	ct_show_flow(pkt, e, CT_ORIGINAL);
+	pkt->original = pkt->pub.tuple;
+	pkt->flags |= CT_PKT_PREPARED;
+}
+
+static __always_inline void ct_in_find(struct ct_pkt *pkt, const struct ct_settings *s)
+{
+	struct ct_entry *e;
+	enum ct_met met;
+
+	ct_table_key(pkt, &pkt->pub.tuple);
+	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
+	if (likely(e)) {
+		met = ct_meet(pkt, e, s, true);
+		if (likely(met == CT_MET))
+			return;
+		if (met == CT_MET_BUSY) {
+			ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
+			return;
+		}
+	}
+	e = ct_unconfirmed_lookup(pkt);
+	if (e) {
+		met = ct_meet_unconfirmed(pkt, e, s);
+		if (met == CT_MET) {
+			if (pkt->pub.class == CT_NEW)
+				pkt->flags |= CT_PKT_UNCONFIRMED;
+			return;
+		}
+		if (met == CT_MET_BUSY) {
+			ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
+			return;
+		}
+	}
+	ct_in_new(pkt, s);
+}
+
+/* Stage 1. What the parser found wrong, if anything, is in pub.reason. */
+static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
+{
+	const struct ct_settings *s = ct_settings();
+
+	if (!s)
+		return CT_PASS;
+	if (pkt->pub.pending)
+		ct_count(CT_C_DROP_POLICY); /* the packet before this one never came to confirm */
+	pkt->pub.pending = 0;
+
+	if (pkt->pub.reason)
+		ct_classify(pkt, ct_reason_class(pkt->pub.reason), pkt->pub.reason);
+	else if (pkt->parsed.icmp_error)
+		ct_in_icmp_error(pkt);
+	else
+		ct_in_find(pkt, s);
+	ct_count_packet(pkt);
+
+	if (pkt->pub.class == CT_INVALID && s->knob[CT_K_DROP_INVALID]) {
+		ct_count(CT_C_DROP_INVALID);
+		return CT_DROP;
+	}
+	pkt->flags |= CT_PKT_IN_RAN;
+	pkt->pub.pending = 1;
+	return CT_PASS;
+}
+
+/* A flow has met its own entry at confirm: two first packets at once. Act on it as the second. */
+ct_global int ct_clash(struct ct_pkt *pkt, const struct ct_settings *s)
+{
+	struct ct_entry *e;
+
+	if (!pkt || !s)
+		return CT_MET_OVER;
+	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
+	if (!e)
+		return CT_MET_OVER;
+	return ct_meet(pkt, e, s, true);
+}
+
+/*
+ * Put the entry into the table and tell. `e` is the record's own, or a copy in the record of an
+ * unconfirmed one; when it does not get in, the packet still passes, unless `full` says drop.
+ */
+static __always_inline enum ct_pass ct_confirm_entry(struct ct_pkt *pkt, struct ct_entry *e,
+						     const struct ct_settings *s)
+{
+	const struct ct_state *st = ct_state();
+	bool tell = st && READ_ONCE(st->listening) & (1U << CT_EV_NEW);
+	__u64 phase = tell ? CT_WORD_LIVE | CT_WORD_BUSY : CT_WORD_LIVE;
+	int err = -CT_EEXIST;
+
+	e->status |= CT_S_CONFIRMED;
+	e->mark = pkt->pub.mark;
+	e->start = s->knob[CT_K_TIMESTAMP] ? ct_now_ns(pkt->now) : 0;
+
+	/* Again if the flow that was in the way has gone meanwhile, or is being deleted. */
+	for (int i = 0; i < 4 && err == -CT_EEXIST; i++) {
+		err = ct_table_insert(pkt, e, s, phase);
+		if (err == -CT_EEXIST && ct_clash(pkt, s) == CT_MET) {
+			ct_count(CT_C_CLASH_RESOLVED);
+			ct_count(CT_C_DROPPED_UNCONFIRMED);
+			return CT_PASS;
+		}
+	}
+	if (!err) {
+		ct_count(CT_C_CONFIRMED);
+		if (tell) {
+			ct_event_send(CT_EV_NEW, CT_END_NONE, &pkt->original, e, pkt->now);
+			ct_table_publish(pkt);
+		}
+		return CT_PASS;
+	}
+	ct_count(CT_C_DROPPED_UNCONFIRMED);
+	if (err != -CT_ENOSPC) {
+		ct_count(CT_C_INSERT_FAILED);
+		return CT_PASS;
+	}
+	if (s->knob[CT_K_FULL]) {
+		ct_count(CT_C_DROP_TABLE_FULL);
+		return CT_DROP;
+	}
+	ct_count(CT_C_UNTRACKED_FULL);
+	return CT_PASS;
+}
+
+/* Confirm a flow that an earlier hook left among the unconfirmed. */
+static __always_inline enum ct_pass ct_confirm_left(struct ct_pkt *pkt,
+						    const struct ct_settings *s)
+{
+	struct ct_entry *e;
+	enum ct_pass pass;
+
+	ct_table_key(pkt, &pkt->pub.tuple);
+	e = ct_unconfirmed_lookup(pkt);
+	/*
+	 * Not there: another packet of the flow has confirmed it meanwhile, or it was pushed out
+	 * of the LRU. Busy: another CPU is confirming it. Either way nothing is left to do here.
+	 */
+	if (!e || ct_own(e, pkt->hash)) {
+		if (pkt->flags & CT_PKT_LOOK && !ct_table_lookup(pkt, pkt->pub.tuple.family))
+			ct_count(CT_C_CONFIRM_WITHOUT_IN);
+		return CT_PASS;
+	}
+	pkt->entry = *e;
+	pkt->original = pkt->pub.tuple;
+	if (!(pkt->flags & CT_PKT_IN_RAN)) /* else a policy may have changed it */
+		pkt->pub.mark = e->mark;
+	/* In the table before it leaves the unconfirmed: the flow is never in neither. */
+	pass = ct_confirm_entry(pkt, &pkt->entry, s);
+	ct_unconfirmed_drop(pkt, e);
+	return pass;
+}
+
+/* Stage 3. */
+static __always_inline enum ct_pass ct_confirm(struct ct_pkt *pkt)
+{
+	const struct ct_settings *s = ct_settings();
+
+	pkt->pub.pending = 0;
+	if (!s)
+		return CT_PASS;
+	if (pkt->flags & CT_PKT_PREPARED) {
+		ct_count(CT_C_CREATED);
+		return ct_confirm_entry(pkt, &pkt->entry, s);
+	}
+	if (pkt->flags & (CT_PKT_UNCONFIRMED | CT_PKT_LOOK))
+		return ct_confirm_left(pkt, s);
+	return CT_PASS;
+}
+
+/* Stage 3 where a later hook confirms. True if the flow is now (still) among the unconfirmed. */
+static __always_inline bool ct_leave(struct ct_pkt *pkt)
+{
+	pkt->pub.pending = 0;
+	if (pkt->flags & CT_PKT_UNCONFIRMED)
+		return true;
+	if (!(pkt->flags & CT_PKT_PREPARED))
+		return false;
+	ct_count(CT_C_CREATED);
+	pkt->entry.mark = pkt->pub.mark;
+	/* EEXIST: a packet of the same flow was quicker; its entry serves both. */
+	if (ct_unconfirmed_insert(pkt)) {
+		ct_count(CT_C_DROPPED_UNCONFIRMED);
+		return true;
+	}
+	return true;
+}
+
+/* Stage 3 where the host will not forward or deliver the packet: nothing is kept of it. */
+static __always_inline void ct_forget(struct ct_pkt *pkt)
+{
+	pkt->pub.pending = 0;
+	if (pkt->flags & CT_PKT_PREPARED) {
+		ct_count(CT_C_CREATED);
+		ct_count(CT_C_DROPPED_UNCONFIRMED);
+	}
+}
+
+/* A tail call came back: the stage is not there. The packet passes, counted, and leaves nothing. */
+static __always_inline void ct_missing(struct ct_pkt *pkt, enum ct_stage stage)
+{
+	ct_count(CT_C_STAGE_MISSING);
+	if (stage == CT_STAGE_CONFIRM && pkt->flags & CT_PKT_PREPARED)
+		ct_count(CT_C_IN_WITHOUT_CONFIRM);
+	pkt->pub.pending = 0;
+}
+
+#endif

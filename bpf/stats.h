@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counting. Every counter is this CPU's own; softirqs are off in every program that counts. */
+#ifndef STATS_H
+#define STATS_H
+
+#include "maps.h"
+
+static __always_inline struct ct_stats *ct_stats(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&stats, &zero);
+}
+
+static __always_inline void ct_count(enum ct_counter id)
+{
+	struct ct_stats *s = ct_stats();
+
+	if (s)
+		s->counters[id]++;
+}
+
+/* A packet gets its class, once, at the hook where its `in` ran. */
+static __always_inline void ct_count_packet(const struct ct_pkt *pkt)
+{
+	struct ct_stats *s = ct_stats();
+	__u32 side = pkt->side, class = pkt->pub.class, reason = pkt->pub.reason;
+
+	/* clang checks one copy and indexes with another: "R0 max value is outside of the ..." */
+	barrier_var(side);
+	barrier_var(class);
+	barrier_var(reason);
+	if (!s || side >= CT_SIDES || class >= CT_CLASS_MAX)
+		return;
+	s->packets[side][class]++;
+	if (reason && reason < CT_R_MAX)
+		s->reasons[reason]++;
+}
+
+static __always_inline void ct_count_end(enum ct_end end)
+{
+	struct ct_stats *s = ct_stats();
+
+	if (!s || end >= CT_END_MAX)
+		return;
+	s->ends[end]++;
+	s->counters[CT_C_DESTROYED]++;
+	if (end == CT_END_EVICTED)
+		s->counters[CT_C_EVICTED]++;
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Protocol states, timeouts and settings. Each list exists once and gives the enum, the text, the
+ * JSON key, the option of `set` and the man page's table.
+ */
+#ifndef CT_PROTO_H
+#define CT_PROTO_H
+
+/*
+ * TCP states; numbers and names are the kernel's (enum tcp_conntrack).
+ *	X(id, "NAME")
+ */
+#define CT_TCP_STATES(X)                                                                           \
+	X(NONE, "NONE")                                                                            \
+	X(SYN_SENT, "SYN_SENT")                                                                    \
+	X(SYN_RECV, "SYN_RECV")                                                                    \
+	X(ESTABLISHED, "ESTABLISHED")                                                              \
+	X(FIN_WAIT, "FIN_WAIT")                                                                    \
+	X(CLOSE_WAIT, "CLOSE_WAIT")                                                                \
+	X(LAST_ACK, "LAST_ACK")                                                                    \
+	X(TIME_WAIT, "TIME_WAIT")                                                                  \
+	X(CLOSE, "CLOSE")                                                                          \
+	X(SYN_SENT2, "SYN_SENT2")
+
+enum ct_tcp_state {
+#define X(id, name) CT_TCP_##id,
+	CT_TCP_STATES(X)
+#undef X
+	CT_TCP_STATE_MAX,
+};
+
+/*
+ * Timeouts, in seconds here, in ticks in struct ct_settings. The TCP ones come first and in the
+ * order of the states, so that a state indexes them.
+ *	X(id, "key", default seconds, "help")
+ */
+#define CT_TIMEOUTS(X)                                                                             \
+	X(TCP_NONE, NULL, 0, "never used: keeps the TCP timeouts indexed by state")                \
+	X(TCP_SYN_SENT, "tcp_timeout_syn_sent", 120, "a SYN, not answered")                        \
+	X(TCP_SYN_RECV, "tcp_timeout_syn_recv", 60, "a SYN/ACK, not acknowledged")                 \
+	X(TCP_ESTABLISHED, "tcp_timeout_established", 432000, "an idle connection")                \
+	X(TCP_FIN_WAIT, "tcp_timeout_fin_wait", 120, "closed by one side")                         \
+	X(TCP_CLOSE_WAIT, "tcp_timeout_close_wait", 60, "that FIN has been acknowledged")          \
+	X(TCP_LAST_ACK, "tcp_timeout_last_ack", 30, "closed by both, last ACK missing")            \
+	X(TCP_TIME_WAIT, "tcp_timeout_time_wait", 120, "closed by both")                           \
+	X(TCP_CLOSE, "tcp_timeout_close", 10, "reset")                                             \
+	X(TCP_SYN_SENT2, "tcp_timeout_syn_sent2", 120, "a SYN from each side")                     \
+	X(TCP_UNACK, "tcp_timeout_unacknowledged", 300, "picked up in the middle, not answered")   \
+	X(UDP, "udp_timeout", 30, "UDP, unreplied or younger than two seconds")                    \
+	X(UDP_STREAM, "udp_timeout_stream", 120, "UDP, replied and older than two seconds")        \
+	X(ICMP, "icmp_timeout", 30, "ICMP queries")                                                \
+	X(ICMPV6, "icmpv6_timeout", 30, "ICMPv6 queries")                                          \
+	X(GENERIC, "generic_timeout", 600, "every other protocol")
+
+enum ct_timeout {
+#define X(id, key, seconds, help) CT_T_##id,
+	CT_TIMEOUTS(X)
+#undef X
+	CT_T_MAX,
+};
+
+/*
+ * The other settings: numbers.
+ *	X(id, "key", default, largest, "help")
+ */
+#define CT_KNOBS(X)                                                                                \
+	X(TCP_LOOSE, "tcp_loose", 1, 1, "pick up TCP connections in the middle")                   \
+	X(ACCT, "acct", 1, 1, "count packets and bytes of each flow")                              \
+	X(TIMESTAMP, "timestamp", 1, 1, "remember when each flow began")                           \
+	X(MAX, "max", 0, 0xffffff, "flows the table may hold, both families together")             \
+	X(DROP_INVALID, "drop_invalid", 0, 1, "drop packets of class invalid")                     \
+	X(FULL, "full", 0, 1, "a new flow when only assured ones are left: 0 pass, 1 drop")
+
+enum ct_knob {
+#define X(id, key, value, largest, help) CT_K_##id,
+	CT_KNOBS(X)
+#undef X
+	CT_K_MAX_,
+};
+
+#endif

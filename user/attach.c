@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clsact.h"
+#include "grace.h"
+#include "log.h"
+#include "object.h"
+
+/* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
+#define CT_TCX_INGRESS 46
+#define CT_TCX_EGRESS 47
+#define CT_F_BEFORE (1U << 3)
+
+const char *const hook_names[] = {
+#define X(id, name) [CT_HOOK_##id] = name,
+	CT_HOOKS(X)
+#undef X
+};
+
+const char *hooking_method(const struct hooking *h)
+{
+	const char *tc = h->tc == ATTACH_TC_CLSACT ? "clsact" : "tcx";
+
+	if (h->hook == CT_HOOK_TC)
+		return tc;
+	return h->tc == ATTACH_TC_CLSACT ? "link, clsact" : "link, tcx";
+}
+
+/* --- The interface's slot in the map `ifaces` ------------------------------------------------ */
+
+/* Find the slot of `ifindex`; with `make`, or a free one. Its index, or -errno. */
+static int slot_find(int map, __u32 ifindex, struct ct_iface *slot, bool make)
+{
+	int vacant = -ENOSPC;
+
+	for (__u32 i = 0; i < CT_IFACE_PROBES; i++) {
+		__u32 at = (ifindex + i) % CT_IFACES;
+
+		if (bpf_map_lookup_elem(map, &at, slot))
+			return -errno;
+		if (slot->ifindex == ifindex)
+			return (int)at;
+		if (!slot->ifindex && vacant < 0)
+			vacant = (int)at;
+	}
+	memset(slot, 0, sizeof(*slot));
+	return make ? vacant : -ENOENT;
+}
+
+/* Change the slot of an interface: set some flags, clear others. */
+static int slot_flags(const struct instance *in, const struct hooking *h, __u32 set, __u32 clear)
+{
+	int map = instance_fd(in, "ifaces"), at;
+	struct ct_iface slot;
+	__u32 key;
+
+	if (map < 0)
+		return map;
+	at = slot_find(map, (__u32)h->nic.ifindex, &slot, false);
+	key = (__u32)at;
+	slot.flags = (slot.flags | set) & ~clear;
+	slot.hook = h->hook;
+	if (at >= 0 && bpf_map_update_elem(map, &key, &slot, BPF_ANY))
+		at = -errno;
+	close(map);
+	return at < 0 ? at : 0;
+}
+
+static int slot_make(const struct instance *in, const struct hooking *h)
+{
+	int map = instance_fd(in, "ifaces"), at;
+	struct ct_iface slot;
+	__u32 key;
+
+	if (map < 0)
+		return map;
+	at = slot_find(map, (__u32)h->nic.ifindex, &slot, true);
+	slot = (struct ct_iface){
+		.ifindex = (__u32)h->nic.ifindex,
+		.flags = (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
+			 (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0),
+		.zone = h->zone,
+		.hook = h->hook,
+		.used = 1,
+	};
+	key = (__u32)at;
+	if (at >= 0 && bpf_map_update_elem(map, &key, &slot, BPF_ANY))
+		at = -errno;
+	close(map);
+	return at < 0 ? at : 0;
+}
+
+static int slot_free(const struct instance *in, const struct hooking *h)
+{
+	int map = instance_fd(in, "ifaces"), at;
+	struct ct_iface slot;
+	__u32 key;
+
+	if (map < 0)
+		return map;
+	at = slot_find(map, (__u32)h->nic.ifindex, &slot, false);
+	slot = (struct ct_iface){ .used = 1 };
+	key = (__u32)at;
+	if (at >= 0 && bpf_map_update_elem(map, &key, &slot, BPF_ANY))
+		at = -errno;
+	close(map);
+	return at == -ENOENT ? 0 : at < 0 ? at : 0;
+}
+
+/* --- Links ------------------------------------------------------------------------------------ */
+
+static void link_path(char *path, size_t size, const struct instance *in, const struct hooking *h,
+		      const char *hook)
+{
+	snprintf(path, size, "%s/" PIN_LINKS "/%d-%s", in->dir, h->nic.ifindex, hook);
+}
+
+/* The interface a pinned link is on: 0 when that has gone. -ENOENT when nothing is pinned. */
+static int link_ifindex(const struct instance *in, const struct hooking *h, const char *hook)
+{
+	char path[PATH_MAX + 64];
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	int fd;
+
+	link_path(path, sizeof(path), in, h, hook);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.xdp.ifindex = 0;
+	close(fd);
+	return (int)info.xdp.ifindex; /* tcx has its own in the same place */
+}
+
+/* Attach a pinned program by a link, and pin that. */
+static int link_make(const struct instance *in, const struct hooking *h, const char *prog,
+		     const char *hook, int type, __u32 flags)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
+	char path[PATH_MAX + 64], name[64];
+	int fd, link, err = 0;
+
+	snprintf(name, sizeof(name), PIN_PROGS "/%s", prog);
+	fd = instance_fd(in, name);
+	if (fd < 0)
+		return fd;
+	link = bpf_link_create(fd, h->nic.ifindex, (enum bpf_attach_type)type, &opts);
+	if (link < 0)
+		err = -errno;
+	close(fd);
+	if (err)
+		return err;
+	link_path(path, sizeof(path), in, h, hook);
+	if (bpf_obj_pin(link, path))
+		err = -errno;
+	close(link); /* without a pin this detaches it */
+	return err;
+}
+
+static int link_remove(const struct instance *in, const struct hooking *h, const char *hook)
+{
+	char path[PATH_MAX + 64];
+	int fd, err = 0;
+
+	link_path(path, sizeof(path), in, h, hook);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	/* Where the interface has gone there is nothing to detach from. */
+	if (bpf_link_detach(fd) && errno != ENOLINK && errno != EINVAL)
+		err = -errno;
+	if (unlink(path) && !err)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* --- The steps, in the order in which a packet meets them -------------------------------------- */
+
+static int in_on(const struct instance *in, struct hooking *h)
+{
+	return slot_flags(in, h, CT_IF_ACTIVE, 0);
+}
+
+static int in_off(const struct instance *in, struct hooking *h)
+{
+	int err = slot_flags(in, h, 0, CT_IF_ACTIVE);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+static int xdp_on(const struct instance *in, struct hooking *h)
+{
+	int err;
+
+	if (h->hook != CT_HOOK_NATIVE && h->hook != CT_HOOK_GENERIC)
+		return 0;
+	err = link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
+			h->hook == CT_HOOK_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+	if (!err || !h->automatic || (err != -EOPNOTSUPP && err != -EINVAL && err != -EBUSY &&
+				      err != -ENOMEM && err != -ERANGE))
+		return err;
+	snprintf(h->why, sizeof(h->why), "the driver refuses native XDP: %s", strerror(-err));
+	h->hook = CT_HOOK_TC;
+	return slot_flags(in, h, 0, 0);
+}
+
+static int xdp_off(const struct instance *in, struct hooking *h)
+{
+	return link_remove(in, h, "xdp");
+}
+
+static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
+{
+	int err;
+
+	if (h->tc != ATTACH_TC_CLSACT) {
+		/* First of all that come in; last of all that go out. */
+		err = link_make(in, h, ingress ? "ct_tc_ingress" : "ct_tc_egress",
+				ingress ? "tc-ingress" : "tc-egress",
+				ingress ? CT_TCX_INGRESS : CT_TCX_EGRESS,
+				ingress ? CT_F_BEFORE : 0);
+		if (err != -EINVAL || h->tc == ATTACH_TC_TCX) {
+			if (!err)
+				h->tc = ATTACH_TC_TCX;
+			return err;
+		}
+		verbose("%s: no TCX in this kernel, using clsact", h->nic.name);
+		h->tc = ATTACH_TC_CLSACT;
+	}
+	err = clsact_attach(in, h->nic.ifindex, ingress);
+	if (err == 1) /* we made the qdisc */
+		err = slot_flags(in, h, CT_IF_CLSACT, 0);
+	return err;
+}
+
+static int tc_off(const struct instance *in, struct hooking *h, bool ingress)
+{
+	int err = link_remove(in, h, ingress ? "tc-ingress" : "tc-egress");
+	int err2 = clsact_detach(in, h->nic.ifindex, ingress);
+
+	return err ? err : err2;
+}
+
+static int ingress_on(const struct instance *in, struct hooking *h)
+{
+	return tc_on(in, h, true);
+}
+
+static int ingress_off(const struct instance *in, struct hooking *h)
+{
+	return tc_off(in, h, true);
+}
+
+/* From here on flows that are forwarded to this interface are left for it to confirm. */
+static int confirm_on(const struct instance *in, struct hooking *h)
+{
+	return slot_flags(in, h, CT_IF_CONFIRMS, 0);
+}
+
+static int confirm_off(const struct instance *in, struct hooking *h)
+{
+	int err = slot_flags(in, h, 0, CT_IF_CONFIRMS);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+static int egress_on(const struct instance *in, struct hooking *h)
+{
+	return tc_on(in, h, false);
+}
+
+static int egress_off(const struct instance *in, struct hooking *h)
+{
+	int map = instance_fd(in, "ifaces"), err = tc_off(in, h, false);
+	struct ct_iface slot = {};
+
+	if (map >= 0) {
+		if (slot_find(map, (__u32)h->nic.ifindex, &slot, false) >= 0 &&
+		    slot.flags & CT_IF_CLSACT && !err)
+			err = clsact_remove(h->nic.ifindex);
+		close(map);
+	}
+	return err;
+}
+
+static const struct step {
+	const char *name;
+	int (*apply)(const struct instance *in, struct hooking *h);
+	int (*undo)(const struct instance *in, struct hooking *h);
+} steps[] = {
+	{ "in", in_on, in_off },
+	{ "XDP", xdp_on, xdp_off },
+	{ "tc ingress", ingress_on, ingress_off },
+	{ "confirm", confirm_on, confirm_off },
+	{ "tc egress", egress_on, egress_off },
+};
+#define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
+
+static const struct step *step_at(int i, bool from_the_end)
+{
+	return &steps[from_the_end ? STEPS - 1 - i : i];
+}
+
+/* With -v each step is shown with the time at which it begins; the tests read that. */
+static void show_step(const char *what, const struct step *s, const struct hooking *h)
+{
+	struct timespec now = {};
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	verbose("%s: %s: %s [%lld.%09ld]", h->nic.name, s->name, what, (long long)now.tv_sec,
+		now.tv_nsec);
+}
+
+static int report_step(const struct step *s, const struct hooking *h, int err)
+{
+	const char *todo = NULL;
+
+	if (err == -EBUSY)
+		todo = "another program holds the hook: see 'bpftool net'";
+	else if (err == -EOPNOTSUPP)
+		todo = "use --hook tc";
+	else if (err == -EPERM)
+		todo = "run as root";
+	return fail(strerror(-err), todo, "%s: %s", h->nic.name, s->name);
+}
+
+/* Undo a step on every interface, then wait until all packets that met it have gone. */
+static int step_undo(struct hookings *hs, const struct step *s)
+{
+	int code = 0, err;
+
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->iface[i].there)
+			continue;
+		show_step("off", s, &hs->iface[i]);
+		err = s->undo(hs->in, &hs->iface[i]);
+		if (err)
+			code = report_step(s, &hs->iface[i], err);
+	}
+	err = grace_period();
+	if (err)
+		code = fail(strerror(-err), NULL, "waiting for packets");
+	return code;
+}
+
+static int undo_all(struct hookings *hs, bool from_the_end)
+{
+	int code = 0;
+
+	for (int i = 0; i < STEPS; i++)
+		code |= step_undo(hs, step_at(i, from_the_end));
+	for (size_t i = 0; i < hs->n; i++)
+		if (!hs->iface[i].there)
+			slot_free(hs->in, &hs->iface[i]);
+	return code;
+}
+
+int hookings_attach(struct hookings *hs, enum attach_order order)
+{
+	bool from_the_end = order == ATTACH_SAFE;
+	int err = 0;
+
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->iface[i].there)
+			continue;
+		err = slot_make(hs->in, &hs->iface[i]);
+		if (err) {
+			fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+			goto undo;
+		}
+	}
+	for (int s = 0; s < STEPS; s++) {
+		const struct step *step = step_at(s, from_the_end);
+
+		for (size_t i = 0; i < hs->n; i++) {
+			struct hooking *h = &hs->iface[i];
+
+			if (h->there)
+				continue;
+			show_step("on", step, h);
+			err = step->apply(hs->in, h);
+			if (err) {
+				report_step(step, h, err);
+				goto undo;
+			}
+		}
+	}
+	return 0;
+undo:
+	/* Steps that were not reached find nothing to undo. */
+	undo_all(hs, !from_the_end);
+	return 1;
+}
+
+int hookings_detach(struct hookings *hs, enum attach_order order)
+{
+	return undo_all(hs, order != ATTACH_SAFE);
+}
+
+/* --- Finding out ------------------------------------------------------------------------------ */
+
+bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
+{
+	char name[IFNAMSIZ + 16];
+	struct ct_iface slot;
+	int map = instance_fd(in, "ifaces");
+	bool found;
+
+	if (map < 0)
+		return false;
+	found = slot_find(map, (__u32)ifindex, &slot, false) >= 0;
+	close(map);
+	if (!found)
+		return false;
+	memset(h, 0, sizeof(*h));
+	snprintf(h->nic.name, sizeof(h->nic.name), "%s", nic_name(ifindex, name));
+	h->nic.ifindex = ifindex;
+	h->nic.l3 = slot.flags & CT_IF_L3;
+	h->hook = slot.hook;
+	h->zone = slot.zone;
+	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
+	h->tc = link_ifindex(in, h, "tc-egress") >= 0 ? ATTACH_TC_TCX : ATTACH_TC_CLSACT;
+	/* Whole: every step was reached, and the interface is still the one it was. */
+	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS &&
+		   (h->tc == ATTACH_TC_CLSACT || link_ifindex(in, h, "tc-egress") == ifindex);
+	return true;
+}
+
+int hookings_all(struct hooking *h, size_t max, const struct instance *in)
+{
+	int map = instance_fd(in, "ifaces"), n = 0;
+
+	if (map < 0)
+		return map;
+	for (__u32 i = 0; i < CT_IFACES; i++) {
+		struct ct_iface slot;
+
+		if (bpf_map_lookup_elem(map, &i, &slot)) {
+			n = -errno;
+			break;
+		}
+		if (!slot.ifindex)
+			continue;
+		if ((size_t)n < max)
+			hooking_find(&h[n], in, (int)slot.ifindex);
+		n++;
+	}
+	close(map);
+	return n;
+}
+
+/* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */
+static __u32 xdp_owner(int ifindex, char *words, size_t size)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd;
+
+	if (bpf_xdp_query(ifindex, 0, &query) || query.attach_mode == XDP_ATTACHED_NONE)
+		return 0;
+	snprintf(words, size, "program %u", query.prog_id);
+	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	if (fd >= 0) {
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
+			snprintf(words, size, "program %u '%s'", query.prog_id, info.name);
+		close(fd);
+	}
+	return query.prog_id ?: 1;
+}
+
+static void choose(struct hooking *h, enum attach_hook hook, const char *owner)
+{
+	const struct nic *nic = &h->nic;
+
+	h->automatic = hook == ATTACH_AUTO;
+	switch (hook) {
+	case ATTACH_NATIVE:
+		h->hook = CT_HOOK_NATIVE;
+		snprintf(h->why, sizeof(h->why), "as asked");
+		return;
+	case ATTACH_GENERIC:
+		h->hook = CT_HOOK_GENERIC;
+		snprintf(h->why, sizeof(h->why), "as asked");
+		return;
+	case ATTACH_TC:
+		h->hook = CT_HOOK_TC;
+		snprintf(h->why, sizeof(h->why), "as asked");
+		return;
+	case ATTACH_AUTO:
+		break;
+	}
+	h->hook = CT_HOOK_TC;
+	if (nic->l3)
+		snprintf(h->why, sizeof(h->why), "frames without an Ethernet header");
+	else if (!strcmp(nic->driver, "veth"))
+		snprintf(h->why, sizeof(h->why), "native XDP on veth takes GSO away from the peer");
+	else if (!nic->hardware)
+		snprintf(h->why, sizeof(h->why), "a virtual device, nothing to gain from XDP");
+	else if (*owner)
+		snprintf(h->why, sizeof(h->why), "XDP is held by %s", owner);
+	else {
+		h->hook = CT_HOOK_NATIVE;
+		snprintf(h->why, sizeof(h->why), "driver %s has native XDP", nic->driver);
+	}
+}
+
+int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
+		 enum attach_hook hook, bool confirm_xdp)
+{
+	char owner[64] = "";
+	struct hooking old;
+	struct nic nic;
+	int err = nic_probe(name, &nic);
+
+	if (err == -ENODEV)
+		return fail("no such interface", "see 'ip link'", "%s", name);
+	if (err)
+		return fail(strerror(-err), NULL, "%s", name);
+	if (in && hooking_find(&old, in, nic.ifindex) && old.there) {
+		*h = old;
+		h->nic = nic;
+		snprintf(h->why, sizeof(h->why), "attached already");
+		return 0;
+	}
+	memset(h, 0, sizeof(*h));
+	h->nic = nic;
+	if (!nic.up) {
+		char todo[64];
+
+		snprintf(todo, sizeof(todo), "ip link set %s up", name);
+		return fail("interface is down", todo, "%s", name);
+	}
+	xdp_owner(nic.ifindex, owner, sizeof(owner));
+	choose(h, hook, owner);
+	h->confirm_xdp = confirm_xdp && h->hook != CT_HOOK_TC;
+	if (confirm_xdp && h->hook == CT_HOOK_TC)
+		return fail("it would be hooked at tc", "use --hook native or generic with "
+							"--confirm xdp",
+			    "%s", name);
+	if (h->hook == CT_HOOK_TC)
+		return 0;
+	if (nic.l3)
+		return fail("its frames have no Ethernet header", "use --hook tc", "%s", name);
+	if (*owner) {
+		char why[96];
+
+		snprintf(why, sizeof(why), "XDP is held by %s, which is not ours", owner);
+		return fail(why, "use --hook tc, or detach it", "%s", name);
+	}
+	return 0;
+}

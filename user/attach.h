@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Hooking interfaces: the order of things is all there is to it.
+ *
+ * A packet meets `in` first and `confirm` last. If `in` were there before `confirm`, new flows
+ * would be prepared that nobody puts into the table. So attach walks the steps from the packet's
+ * end to its start and detach from start to end, with a grace period after every step of a detach:
+ * when the next one begins, every packet that has met `in` has met `confirm`, too.
+ */
+#ifndef ATTACH_H
+#define ATTACH_H
+
+#include "instance.h"
+#include "nic.h"
+
+/* What the operator asked for. */
+enum attach_hook {
+	ATTACH_AUTO,
+	ATTACH_NATIVE,
+	ATTACH_GENERIC,
+	ATTACH_TC,
+};
+
+enum attach_tc {
+	ATTACH_TC_AUTO,
+	ATTACH_TC_TCX,
+	ATTACH_TC_CLSACT,
+};
+
+/* One interface. */
+struct hooking {
+	struct nic nic;
+	enum ct_hook hook;
+	bool confirm_xdp;
+	bool automatic;     /* tc will do where native XDP turns out not to be possible */
+	bool there;         /* it was attached already */
+	__u16 zone;
+	enum attach_tc tc;  /* never AUTO once attached */
+	char why[128];
+};
+
+/* Some interfaces of one instance, whose lock the caller holds. */
+struct hookings {
+	const struct instance *in;
+	struct hooking *iface;
+	size_t n;
+};
+
+/* The safe order is the one above. The naive one shows in tests what it is good for. */
+enum attach_order {
+	ATTACH_SAFE,
+	ATTACH_NAIVE,
+};
+
+/*
+ * Choose hook and method for nic `name` and say why, without changing anything. Reports what
+ * speaks against attaching. 0 or 1.
+ */
+int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
+		 enum attach_hook hook, bool confirm_xdp);
+/* What the instance has for interface `ifindex`: false if nothing. */
+bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
+/* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
+int hookings_all(struct hooking *h, size_t max, const struct instance *in);
+
+/* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
+int hookings_attach(struct hookings *hs, enum attach_order order);
+/* Detach. What can't be undone is reported, and the rest is done all the same. 0 or 1. */
+int hookings_detach(struct hookings *hs, enum attach_order order);
+
+/* "tcx", "clsact", "link": how it is attached. */
+const char *hooking_method(const struct hooking *h);
+extern const char *const hook_names[];
+
+#endif

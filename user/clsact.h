@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* tc programs on kernels before 6.6, which have no TCX: filters of the clsact qdisc. */
+#ifndef CLSACT_H
+#define CLSACT_H
+
+#include <stdbool.h>
+
+struct instance;
+
+/* Attach ct_tc_ingress or ct_tc_egress. 0; 1: and the qdisc was made for it; -errno. */
+int clsact_attach(const struct instance *in, int ifindex, bool ingress);
+/* Detach it, if what is there is ours. 0 (also when nothing is there) or -errno. */
+int clsact_detach(const struct instance *in, int ifindex, bool ingress);
+/* Remove the qdisc unless somebody else has filters there. 0 or -errno. */
+int clsact_remove(int ifindex);
+
+#endif

@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* attach and detach: the life of an instance. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "cmd.h"
+#include "grace.h"
+#include "log.h"
+#include "mapped.h"
+#include "object.h"
+#include "opts.h"
+#include "out.h"
+#include "pins.h"
+#include "table.h"
+
+#define MAX_LEAST 64
+#define MAX_MOST 0xffffff
+
+enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP, OPT_TC,
+       OPT_KEEP, OPT_ALL };
+
+static const struct opt attach_options[] = {
+	{ OPT_HOOK, "hook", "HOOK", "auto, native, generic, tc", "where packets come in; auto" },
+	{ OPT_CONFIRM, "confirm", "WHERE", "auto, xdp", "where flows are confirmed; auto" },
+	{ OPT_MAX, "max", "N", NULL, "flows the table is made for; by the machine's memory" },
+	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
+	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
+	{ OPT_XDP, "xdp", "METHOD", "auto, link", "how to attach to XDP; auto" },
+	{ OPT_TC, "tc", "METHOD", "auto, tcx, clsact", "how to attach to tc; auto" },
+	{ 0 },
+};
+
+static const struct opt detach_options[] = {
+	{ OPT_KEEP, "keep", NULL, NULL, "keep table and settings for the next attach" },
+	{ OPT_ALL, "all", NULL, NULL, "every interface of the instance" },
+	{ 0 },
+};
+
+struct request {
+	enum attach_hook hook;
+	bool confirm_xdp;
+	enum attach_tc tc;
+	struct object_options object;
+	const char *policy;
+	bool json;
+};
+
+/* One of the words of an option, as its place among them; -1 (reported) if it is none. */
+static int word(const char *option, const char *value, const char *const *words)
+{
+	char why[128] = "not one of";
+	size_t at = strlen(why);
+
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(value, words[i]))
+			return i;
+	for (int i = 0; words[i]; i++)
+		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s %s", i ? "," : "", words[i]);
+	usage_error(why, "--%s %s", option, value);
+	return -1;
+}
+
+static int attach_option(struct request *r, int id, const char *value)
+{
+	static const char *const hooks[] = { "auto", "native", "generic", "tc", NULL };
+	static const char *const confirms[] = { "auto", "xdp", NULL };
+	static const char *const xdps[] = { "auto", "link", NULL };
+	static const char *const tcs[] = { "auto", "tcx", "clsact", NULL };
+	unsigned int formats = 0;
+	uint64_t max;
+	int n = 0;
+
+	switch (id) {
+	case OPT_HOOK:
+		n = word("hook", value, hooks);
+		r->hook = (enum attach_hook)n;
+		break;
+	case OPT_CONFIRM:
+		n = word("confirm", value, confirms);
+		r->confirm_xdp = n == 1;
+		break;
+	case OPT_XDP:
+		n = word("xdp", value, xdps);
+		break;
+	case OPT_TC:
+		n = word("tc", value, tcs);
+		r->tc = (enum attach_tc)n;
+		break;
+	case OPT_MAX:
+		if (!number_parse(value, MAX_LEAST, MAX_MOST, &max))
+			return usage_error("not a number from 64 to 16777215", "--max %s", value);
+		r->object.max = (uint32_t)max;
+		break;
+	case OPT_DROP_INVALID:
+		r->object.drop_invalid = true;
+		break;
+	case OPT_POLICY:
+		r->policy = value;
+		break;
+	default:
+		if (out_parse(value, OUT_JSON, &formats))
+			return 2;
+		r->json = formats & OUT_JSON;
+	}
+	return n < 0 ? 2 : 0;
+}
+
+/* Put a policy program into the stage array of its type. 0 or 1, reported. */
+static int set_policy(const struct instance *in, const char *path)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info), stage = CT_STAGE_POLICY;
+	int prog = bpf_obj_get(path), stages = -1, code = 0;
+
+	if (prog < 0)
+		return fail(strerror(errno), "pin a program there first: bpftool prog load",
+			    "--policy %s", path);
+	if (bpf_obj_get_info_by_fd(prog, &info, &len) ||
+	    (info.type != BPF_PROG_TYPE_XDP && info.type != BPF_PROG_TYPE_SCHED_CLS)) {
+		code = fail("not an XDP or tc program", NULL, "--policy %s", path);
+		goto out;
+	}
+	stages = instance_need(in, info.type == BPF_PROG_TYPE_XDP ? "xdp_stages" : "tc_stages");
+	if (stages < 0)
+		code = 1;
+	else if (bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
+		code = fail(strerror(errno), "it must be loaded with expected_attach_type 0",
+			    "--policy %s", path);
+out:
+	if (stages >= 0)
+		close(stages);
+	close(prog);
+	return code;
+}
+
+/* Options that make sense only for a table yet to be made must agree with one that is there. */
+static int check_existing(const struct instance *in, const struct request *r)
+{
+	struct ct_state st;
+
+	if (instance_check(in, &st))
+		return 1;
+	if (r->object.max && r->object.max != st.max_slots) {
+		char why[64];
+
+		snprintf(why, sizeof(why), "the table was made for %llu flows",
+			 (unsigned long long)st.max_slots);
+		return fail(why, "leave the option out, or detach --all first", "--max %u",
+			    r->object.max);
+	}
+	return 0;
+}
+
+static int set_drop_invalid(const struct instance *in)
+{
+	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
+
+	if (!s)
+		return 1;
+	__atomic_store_n(&s->knob[CT_K_DROP_INVALID], 1, __ATOMIC_RELAXED);
+	mapped_release(s, sizeof(*s));
+	return 0;
+}
+
+/*
+ * Lock the instance and make sure it is whole. *fresh: it was made just now, and goes if the
+ * attach fails.
+ */
+static int prepare(struct instance *in, const struct request *r, bool *fresh)
+{
+	struct ct_state st;
+	int err;
+
+	for (int tries = 0; tries < 2; tries++) {
+		err = pins_make(in->name, in->dir, sizeof(in->dir), &in->lock);
+		if (err) {
+			in->lock = -1;
+			if (err == -EPERM || err == -EACCES)
+				return fail("permission denied", "run as root", "no place for pins");
+			if (err == -EBUSY)
+				return fail("another ctloader is at work on it",
+					    "wait for it, or end it", "instance %s", in->name);
+			return fail(strerror(-err), NULL, "no place for pins");
+		}
+		err = instance_check(in, &st);
+		*fresh = err == -ENOENT;
+		if (!err && r->object.drop_invalid)
+			return check_existing(in, r) || set_drop_invalid(in);
+		if (!err)
+			return check_existing(in, r);
+		if (err == -EXDEV && strncmp(in->name, "netns-", 6) && strcmp(in->name, "default"))
+			return fail("it belongs to another network namespace",
+				    "choose another name", "instance %s", in->name);
+		if (err != -ENOENT && err != -EXDEV)
+			return instance_open(in);
+		if (tries)
+			break;
+		/* Empty; or half of one, of a loader that was killed. Begin with nothing. */
+		err = pins_remove(in->dir, &in->lock);
+		if (err)
+			return fail(strerror(-err), NULL, "%s", in->dir);
+	}
+	if (object_load(in, &r->object)) {
+		pins_remove(in->dir, &in->lock);
+		return 1;
+	}
+	return 0;
+}
+
+static void show_attached(const struct hookings *hs, bool json)
+{
+	struct json j;
+
+	if (!json) {
+		for (size_t i = 0; i < hs->n; i++) {
+			const struct hooking *h = &hs->iface[i];
+
+			printf("%s: %s (%s): %s\n", h->nic.name, hook_names[h->hook],
+			       hooking_method(h), h->why);
+		}
+		return;
+	}
+	json_init(&j, stdout);
+	json_object(&j, NULL);
+	json_string(&j, "instance", hs->in->name);
+	json_array(&j, "interfaces");
+	for (size_t i = 0; i < hs->n; i++) {
+		const struct hooking *h = &hs->iface[i];
+
+		json_object(&j, NULL);
+		json_string(&j, "name", h->nic.name);
+		json_u64(&j, "ifindex", (uint64_t)h->nic.ifindex);
+		json_string(&j, "hook", hook_names[h->hook]);
+		json_string(&j, "method", hooking_method(h));
+		json_string(&j, "why", h->why);
+		json_object_end(&j);
+	}
+	json_array_end(&j);
+	json_object_end(&j);
+	json_flush(&j);
+}
+
+/* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
+static int attach_all(const struct instance *in, struct hookings *hs, char **names,
+		      const struct request *r)
+{
+	struct hooking old;
+
+	hs->in = in;
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
+			return 1;
+		if (!hs->iface[i].there)
+			hs->iface[i].tc = r->tc;
+	}
+	for (size_t i = 0; i < hs->n; i++) {
+		struct hookings half = { in, &old, 1 };
+
+		if (hs->iface[i].there || !hooking_find(&old, in, hs->iface[i].nic.ifindex))
+			continue;
+		old.there = false;
+		if (hookings_detach(&half, ATTACH_SAFE))
+			return 1;
+	}
+	if (r->policy && set_policy(in, r->policy))
+		return 1;
+	return hookings_attach(hs, ATTACH_SAFE);
+}
+
+int cmd_attach(struct instance *in, int argc, char **argv)
+{
+	struct request r = {};
+	struct hookings hs = {};
+	bool fresh = false;
+	struct opts o;
+	int id, code;
+
+	opts_init(&o, argc, argv, attach_options, out_options_json, NULL);
+	while ((id = opts_next(&o)) > 0) {
+		code = attach_option(&r, id, o.value);
+		if (code)
+			return code;
+	}
+	if (id < 0)
+		return o.exit;
+	if (!o.argc)
+		return usage_error("name at least one", "IFACE");
+	for (int i = 0; i < o.argc; i++)
+		for (int k = 0; k < i; k++)
+			if (!strcmp(o.argv[i], o.argv[k]))
+				return usage_error("named twice", "%s", o.argv[i]);
+
+	hs.n = (size_t)o.argc;
+	hs.iface = calloc(hs.n, sizeof(*hs.iface));
+	if (!hs.iface)
+		return fail(strerror(ENOMEM), NULL, "%d interfaces", o.argc);
+	/* Look at the interfaces before anything is made for them. */
+	for (size_t i = 0; i < hs.n; i++) {
+		if (hooking_plan(&hs.iface[i], NULL, o.argv[i], r.hook, r.confirm_xdp)) {
+			/* Held by XDP: perhaps by us, then the second look will tell. */
+			bool ours = !pins_find(in->name, in->dir, sizeof(in->dir)) &&
+				    hooking_find(&hs.iface[i], in, hs.iface[i].nic.ifindex);
+
+			if (!ours) {
+				free(hs.iface);
+				return 1;
+			}
+		}
+	}
+	code = prepare(in, &r, &fresh);
+	if (!code) {
+		code = attach_all(in, &hs, o.argv, &r);
+		if (code && fresh)
+			pins_remove(in->dir, &in->lock);
+	}
+	if (!code)
+		show_attached(&hs, r.json);
+	free(hs.iface);
+	return code;
+}
+
+/* Tell the listeners that nothing follows. Their rings are theirs: what is in them can be read. */
+static void end_listeners(const struct instance *in)
+{
+	size_t size = CT_LISTENERS * sizeof(struct ct_listener);
+	struct ct_listener *l = mapped(in, "listener_state", size);
+
+	if (!l)
+		return;
+	for (int i = 0; i < CT_LISTENERS; i++)
+		__atomic_store_n(&l[i].closed, 1, __ATOMIC_SEQ_CST);
+	mapped_release(l, size);
+}
+
+static int empty_stage(const struct instance *in, __u32 stage)
+{
+	static const char *const arrays[] = { "xdp_stages", "tc_stages" };
+
+	for (size_t i = 0; i < 2; i++) {
+		int fd = instance_fd(in, arrays[i]);
+
+		if (fd < 0)
+			return fd;
+		bpf_map_delete_elem(fd, &stage);
+		close(fd);
+	}
+	return grace_period();
+}
+
+static int drop_unconfirmed(const struct instance *in)
+{
+	struct ct_ctl m = { .first = 1 };
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &m, .data_size_in = sizeof(m));
+	int fd = instance_fd(in, PIN_PROGS "/ct_ctl_sweep");
+	int err = fd < 0 ? fd : bpf_prog_test_run_opts(fd, &run);
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* The end of an instance: no packet can reach it any more. The number of flows it had, or -1. */
+static long finish(const struct instance *in)
+{
+	struct table t;
+	long flows;
+
+	for (__u32 stage = 0; stage < CT_STAGE_MAX; stage++)
+		empty_stage(in, stage);
+	drop_unconfirmed(in);
+	if (table_open(&t, in))
+		return -1;
+	flows = table_flush(&t, CT_END_DETACHED);
+	table_close(&t);
+	end_listeners(in);
+	if (flows < 0) {
+		fail(strerror((int)-flows), NULL, "the table can't be emptied");
+		return -1;
+	}
+	return flows;
+}
+
+static int detach(struct instance *in, struct hookings *hs, bool last, bool keep, bool json)
+{
+	int code = hookings_detach(hs, ATTACH_SAFE);
+	long flows = -1;
+
+	if (last && !keep) {
+		int err;
+
+		flows = finish(in);
+		err = pins_remove(in->dir, &in->lock);
+		if (err)
+			code = fail(strerror(-err), NULL, "%s", in->dir);
+		if (flows < 0)
+			code = 1;
+	}
+	if (json) {
+		struct json j;
+
+		json_init(&j, stdout);
+		json_object(&j, NULL);
+		json_string(&j, "instance", in->name);
+		json_array(&j, "interfaces");
+		for (size_t i = 0; i < hs->n; i++)
+			json_string(&j, NULL, hs->iface[i].nic.name);
+		json_array_end(&j);
+		json_bool(&j, "gone", last && !keep);
+		if (flows >= 0)
+			json_u64(&j, "destroyed", (uint64_t)flows);
+		json_object_end(&j);
+		json_flush(&j);
+		return code;
+	}
+	for (size_t i = 0; i < hs->n; i++)
+		printf("%s: detached\n", hs->iface[i].nic.name);
+	if (flows >= 0)
+		printf("instance %s is gone, with %ld flows\n", in->name, flows);
+	else if (last && keep)
+		printf("instance %s keeps its table for the next attach\n", in->name);
+	return code;
+}
+
+int cmd_detach(struct instance *in, int argc, char **argv)
+{
+	struct hooking *all = NULL;
+	struct hookings hs = {};
+	bool keep = false, every = false, json = false;
+	struct opts o;
+	int id, n, code = 1;
+
+	opts_init(&o, argc, argv, detach_options, out_options_json, NULL);
+	while ((id = opts_next(&o)) > 0) {
+		unsigned int formats = 0;
+
+		if (id == OPT_KEEP)
+			keep = true;
+		else if (id == OPT_ALL)
+			every = true;
+		else if (out_parse(o.value, OUT_JSON, &formats))
+			return 2;
+		else
+			json = formats & OUT_JSON;
+	}
+	if (id < 0)
+		return o.exit;
+	if (!o.argc && !every)
+		return usage_error("name at least one, or use --all", "IFACE");
+	if (o.argc && every)
+		return usage_error("either --all or interfaces", "%s", o.argv[0]);
+	if (instance_open(in) || instance_lock(in) || instance_open(in))
+		return 1;
+
+	all = calloc(CT_IFACES, sizeof(*all));
+	hs.iface = calloc(CT_IFACES, sizeof(*all));
+	if (!all || !hs.iface) {
+		fail(strerror(ENOMEM), NULL, "interfaces");
+		goto out;
+	}
+	hs.in = in;
+	n = hookings_all(all, CT_IFACES, in);
+	if (n < 0) {
+		fail(strerror(-n), NULL, "%s/ifaces", in->dir);
+		goto out;
+	}
+	for (int i = 0; i < n && every; i++)
+		hs.iface[hs.n++] = all[i];
+	for (int i = 0; i < o.argc; i++) {
+		int k;
+
+		for (k = 0; k < n && strcmp(all[k].nic.name, o.argv[i]); k++)
+			;
+		if (k == n) {
+			if (if_nametoindex(o.argv[i]))
+				fail("not attached", "see 'ctloader status'", "%s", o.argv[i]);
+			else
+				fail("no such interface", "see 'ctloader status'", "%s", o.argv[i]);
+			goto out;
+		}
+		if (hs.n == (size_t)n || (hs.n && !strcmp(hs.iface[hs.n - 1].nic.name, o.argv[i]))) {
+			code = usage_error("named twice", "%s", o.argv[i]);
+			goto out;
+		}
+		hs.iface[hs.n++] = all[k];
+	}
+	for (size_t i = 0; i < hs.n; i++)
+		hs.iface[i].there = false;
+	code = detach(in, &hs, hs.n == (size_t)n, keep, json);
+out:
+	free(all);
+	free(hs.iface);
+	return code;
+}

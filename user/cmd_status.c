@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* status: what there is of an instance, and where. */
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "cmd.h"
+#include "log.h"
+#include "mapped.h"
+#include "object.h"
+#include "opts.h"
+#include "out.h"
+
+
+static bool prog_info(const struct instance *in, const char *name, struct bpf_prog_info *info)
+{
+	char path[NAME_MAX + 16];
+	__u32 len = sizeof(*info);
+	int fd, err;
+
+	snprintf(path, sizeof(path), PIN_PROGS "/%s", name);
+	fd = instance_fd(in, path);
+	memset(info, 0, sizeof(*info));
+	if (fd < 0)
+		return false;
+	err = bpf_obj_get_info_by_fd(fd, info, &len);
+	close(fd);
+	return !err;
+}
+
+/* The programs that packets run through, in the order in which they do. */
+static const char *const programs[] = {
+	"ct_xdp",	"ct_xdp_in",	 "ct_xdp_confirm", "ct_tc_ingress",
+	"ct_tc_egress", "ct_tc_in",	 "ct_tc_confirm",
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+static void show_settings(struct out *o, const struct ct_settings *s, uint64_t max)
+{
+	out_group(o, "settings");
+#define X(id, key, seconds, help)                                                         \
+	if (key && s->hz && s->timeout[CT_T_##id] / s->hz != (seconds))                   \
+		out_u64(o, key ? key : "", s->timeout[CT_T_##id] / s->hz, NULL);
+	CT_TIMEOUTS(X)
+#undef X
+#define X(id, key, value, largest, help)                                                  \
+	if (s->knob[CT_K_##id] != (CT_K_##id == CT_K_MAX ? max : (uint64_t)(value)))      \
+		out_u64(o, key, s->knob[CT_K_##id], NULL);
+	CT_KNOBS(X)
+#undef X
+	out_group_end(o);
+}
+
+static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
+{
+	json_array(j, "interfaces");
+	for (int i = 0; i < n; i++) {
+		json_object(j, NULL);
+		json_string(j, "name", h[i].nic.name);
+		json_u64(j, "ifindex", (uint64_t)h[i].nic.ifindex);
+		json_string(j, "hook", hook_names[h[i].hook]);
+		json_string(j, "method", hooking_method(&h[i]));
+		json_u64(j, "zone", h[i].zone);
+		json_string(j, "state", h[i].there ? "attached" : "incomplete");
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static int show(const struct instance *in, const struct hooking *h, int n, bool json)
+{
+	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
+	struct ct_state *st = mapped(in, "state", sizeof(*st));
+	struct out o;
+
+	if (!s || !st) {
+		mapped_release(s, sizeof(*s));
+		mapped_release(st, sizeof(*st));
+		return 1;
+	}
+	out_begin(&o, json);
+	out_string(&o, "instance", in->name, NULL);
+	out_string(&o, "pins", in->dir, NULL);
+	if (json) {
+		show_interfaces_json(&o.writer, h, n);
+		json_array(&o.writer, "programs");
+		for (size_t i = 0; i < PROGRAMS; i++) {
+			struct bpf_prog_info info;
+
+			if (!prog_info(in, programs[i], &info))
+				continue;
+			json_object(&o.writer, NULL);
+			json_string(&o.writer, "name", programs[i]);
+			json_u64(&o.writer, "id", info.id);
+			json_u64(&o.writer, "jited_bytes", info.jited_prog_len);
+			json_object_end(&o.writer);
+		}
+		json_array_end(&o.writer);
+	} else {
+		out_group(&o, "interfaces");
+		for (int i = 0; i < n; i++) {
+			char text[128];
+
+			snprintf(text, sizeof(text), "%s (%s)%s", hook_names[h[i].hook],
+				 hooking_method(&h[i]),
+				 h[i].there ? "" : ", incomplete: attach it again to repair it");
+			out_string(&o, h[i].nic.name, text, NULL);
+		}
+		out_group_end(&o);
+		out_group(&o, "programs");
+		for (size_t i = 0; i < PROGRAMS; i++) {
+			struct bpf_prog_info info;
+			char text[64];
+
+			if (!prog_info(in, programs[i], &info))
+				continue;
+			snprintf(text, sizeof(text), "id %u, %u bytes", info.id,
+				 info.jited_prog_len);
+			out_string(&o, programs[i], text, NULL);
+		}
+		out_group_end(&o);
+	}
+	out_group(&o, "table");
+	out_u64(&o, "flows", __atomic_load_n(&st->flows, __ATOMIC_RELAXED), NULL);
+	out_u64(&o, "max", s->knob[CT_K_MAX], NULL);
+	out_u64(&o, "size", st->max_slots, NULL);
+	out_u64(&o, "unconfirmed", __atomic_load_n(&st->unconfirmed, __ATOMIC_RELAXED), NULL);
+	out_group_end(&o);
+	show_settings(&o, s, st->max_slots);
+	out_end(&o);
+	mapped_release(s, sizeof(*s));
+	mapped_release(st, sizeof(*st));
+	return 0;
+}
+
+int cmd_status(struct instance *in, int argc, char **argv)
+{
+	unsigned int formats = 0;
+	struct hooking *h;
+	struct opts o;
+	int id, n, code;
+
+	opts_init(&o, argc, argv, out_options_json, NULL);
+	while ((id = opts_next(&o)) > 0)
+		if (out_parse(o.value, OUT_JSON, &formats))
+			return 2;
+	if (id < 0)
+		return o.exit;
+	if (opts_no_arguments(&o))
+		return 2;
+	if (instance_open(in))
+		return 1;
+	h = calloc(CT_IFACES, sizeof(*h));
+	if (!h)
+		return fail(strerror(ENOMEM), NULL, "interfaces");
+	n = hookings_all(h, CT_IFACES, in);
+	if (n < 0)
+		code = fail(strerror(-n), NULL, "%s/ifaces", in->dir);
+	else
+		code = show(in, h, n, formats & OUT_JSON);
+	free(h);
+	return code;
+}

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "filter.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../include/ct_proto.h"
+#include "fmt.h"
+#include "log.h"
+
+enum {
+	OPT_SPORT = OPT_FILTER, /* the ports in the order of enum filter_place */
+	OPT_DPORT,
+	OPT_REPLY_SPORT,
+	OPT_REPLY_DPORT,
+	OPT_STATE,
+	OPT_ICMP_TYPE,
+	OPT_ICMP_CODE,
+	OPT_ICMP_ID,
+};
+
+#define X(id, name) "|" name
+static const char tcp_states[] = CT_TCP_STATES(X);
+#undef X
+
+const struct opt filter_options[] = {
+	{ 'f', "family", "FAMILY", "ipv4|ipv6", "address family" },
+	{ 'p', "proto", "PROTO", "tcp|udp|icmp|icmpv6|sctp|gre", "protocol, by name or number" },
+	{ 'p', "protonum", "PROTO", NULL, NULL },
+	{ 's', "src", "ADDR[/PREFIX]", NULL, "source of the original direction" },
+	{ 's', "orig-src", "ADDR[/PREFIX]", NULL, NULL },
+	{ 'd', "dst", "ADDR[/PREFIX]", NULL, "destination of the original direction" },
+	{ 'd', "orig-dst", "ADDR[/PREFIX]", NULL, NULL },
+	{ 'r', "reply-src", "ADDR[/PREFIX]", NULL, "source of the replies" },
+	{ 'q', "reply-dst", "ADDR[/PREFIX]", NULL, "destination of the replies" },
+	{ OPT_SPORT, "sport", "PORT", NULL, "source port of the original direction" },
+	{ OPT_SPORT, "orig-port-src", "PORT", NULL, NULL },
+	{ OPT_DPORT, "dport", "PORT", NULL, "destination port of the original direction" },
+	{ OPT_DPORT, "orig-port-dst", "PORT", NULL, NULL },
+	{ OPT_REPLY_SPORT, "reply-port-src", "PORT", NULL, "source port of the replies" },
+	{ OPT_REPLY_DPORT, "reply-port-dst", "PORT", NULL, "destination port of the replies" },
+	{ OPT_STATE, "state", "STATE", tcp_states + 1, "TCP state" },
+	{ 'u', "status", "STATUS[,...]", "SEEN_REPLY|ASSURED|CONFIRMED|UNSET",
+	  "status bits, all of them" },
+	{ 'm', "mark", "MARK[/MASK]", NULL, "mark" },
+	{ 'w', "zone", "ZONE", NULL, "zone" },
+	{ OPT_ICMP_TYPE, "icmp-type", "TYPE", NULL, "ICMP type of the original direction" },
+	{ OPT_ICMP_TYPE, "icmpv6-type", "TYPE", NULL, NULL },
+	{ OPT_ICMP_CODE, "icmp-code", "CODE", NULL, "ICMP code" },
+	{ OPT_ICMP_CODE, "icmpv6-code", "CODE", NULL, NULL },
+	{ OPT_ICMP_ID, "icmp-id", "ID", NULL, "ICMP identifier" },
+	{ OPT_ICMP_ID, "icmpv6-id", "ID", NULL, NULL },
+	{ 0 },
+};
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	uint8_t number;
+} proto_names[] = {
+	{ "tcp", IPPROTO_TCP },		{ "udp", IPPROTO_UDP },
+	{ "icmp", IPPROTO_ICMP },	{ "icmpv6", IPPROTO_ICMPV6 },
+	{ "ipv6-icmp", IPPROTO_ICMPV6 },{ "sctp", IPPROTO_SCTP },
+	{ "gre", IPPROTO_GRE },		{ "dccp", IPPROTO_DCCP },
+	{ "udplite", IPPROTO_UDPLITE },	{ "igmp", IPPROTO_IGMP },
+	{ "ipip", IPPROTO_IPIP },	{ "ipencap", IPPROTO_IPIP },
+	{ "ipv6", IPPROTO_IPV6 },	{ "esp", IPPROTO_ESP },
+	{ "ah", IPPROTO_AH },		{ "ospf", 89 },
+	{ "pim", IPPROTO_PIM },		{ "vrrp", 112 },
+	{ "l2tp", 115 },
+};
+
+static const char *const tcp_state_names[] = {
+#define X(id, name) [CT_TCP_##id] = name,
+	CT_TCP_STATES(X)
+#undef X
+};
+
+/*
+ * Ours by their list, and the others that conntrack(8) takes: nothing here ever sets those, so
+ * they match no flow, as they would there on a machine without NAT, helpers and flow offload.
+ */
+static const struct {
+	const char *name;
+	uint16_t bits;
+} status_names[] = {
+#define X(id, bit, name) { name, CT_S_##id },
+	CT_STATUSES(X)
+#undef X
+	{ "EXPECTED", 1 << 0 },    { "FIXED_TIMEOUT", 1 << 10 },
+	{ "OFFLOAD", 1 << 14 },    { "HW_OFFLOAD", 1 << 15 },
+	{ "UNSET", 0 },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Two options may ask for the family, or two addresses show it: they have to agree. */
+static int set_family(struct filter *f, uint8_t family, const char *option, const char *value)
+{
+	if ((f->fields & FILTER_FAMILY) && f->family != family)
+		return usage_error("mixes IPv4 and IPv6", "%s %s", option, value);
+	f->family = family;
+	f->fields |= FILTER_FAMILY;
+	return 0;
+}
+
+static int parse_family(struct filter *f, const char *value)
+{
+	if (!strcasecmp(value, "ipv4"))
+		return set_family(f, CT_IPV4, "-f", value);
+	if (!strcasecmp(value, "ipv6"))
+		return set_family(f, CT_IPV6, "-f", value);
+	return usage_error("unknown family; there is ipv4 and ipv6", "-f %s", value);
+}
+
+static int parse_proto(struct filter *f, const char *value)
+{
+	uint64_t number;
+
+	if (number_parse(value, 0, 255, &number)) {
+		f->proto = (uint8_t)number;
+		f->fields |= FILTER_PROTO;
+		return 0;
+	}
+	for (size_t i = 0; i < COUNT(proto_names); i++) {
+		if (strcasecmp(value, proto_names[i].name))
+			continue;
+		f->proto = proto_names[i].number;
+		f->fields |= FILTER_PROTO;
+		return 0;
+	}
+	return usage_error("unknown protocol; give its number", "-p %s", value);
+}
+
+/* Clear the bits of an address that are behind the prefix. */
+static void mask_address(union ct_addr *addr, unsigned int length, unsigned int bits)
+{
+	uint8_t *byte = (uint8_t *)addr;
+
+	for (unsigned int i = 0; i < bits / 8; i++) {
+		unsigned int first = 8 * i;
+
+		if (length <= first)
+			byte[i] = 0;
+		else if (length < first + 8)
+			byte[i] &= (uint8_t)(0xff00 >> (length - first));
+	}
+}
+
+static int parse_prefix(struct filter *f, enum filter_place place, const char *option,
+			const char *value)
+{
+	struct filter_prefix *prefix = &f->prefix[place];
+	size_t len = strcspn(value, "/");
+	char text[FMT_ADDR];
+	uint8_t family;
+	uint64_t bits;
+	int err;
+
+	memset(&prefix->addr, 0, sizeof(prefix->addr));
+	if (len >= sizeof(text))
+		return usage_error("not an address", "%s %s", option, value);
+	memcpy(text, value, len);
+	text[len] = '\0';
+	if (inet_pton(AF_INET, text, &prefix->addr) == 1)
+		family = CT_IPV4;
+	else if (inet_pton(AF_INET6, text, &prefix->addr) == 1)
+		family = CT_IPV6;
+	else
+		return usage_error("not an address", "%s %s", option, value);
+
+	bits = family == CT_IPV6 ? 128 : 32;
+	if (value[len] && !number_parse(value + len + 1, 0, bits, &bits))
+		return usage_error(family == CT_IPV6 ? "the prefix length is 0 to 128" :
+						       "the prefix length is 0 to 32",
+				   "%s %s", option, value);
+	err = set_family(f, family, option, value);
+	if (err)
+		return err;
+	prefix->length = (uint8_t)bits;
+	mask_address(&prefix->addr, prefix->length, family == CT_IPV6 ? 128 : 32);
+	f->fields |= FILTER_ORIG_SRC << place;
+	return 0;
+}
+
+static int parse_number(const char *option, const char *value, uint64_t most, uint64_t *number)
+{
+	char why[64];
+
+	if (number_parse(value, 0, most, number))
+		return 0;
+	snprintf(why, sizeof(why), "not a number from 0 to %llu", (unsigned long long)most);
+	return usage_error(why, "%s %s", option, value);
+}
+
+static int parse_port(struct filter *f, enum filter_place place, const char *option,
+		      const char *value)
+{
+	uint64_t number;
+
+	if (parse_number(option, value, UINT16_MAX, &number))
+		return 2;
+	f->port[place] = (uint16_t)number;
+	f->fields |= FILTER_ORIG_SPORT << place;
+	return 0;
+}
+
+static int parse_state(struct filter *f, const char *value)
+{
+	struct nearest near;
+	char why[96] = "unknown TCP state";
+
+	nearest_init(&near, value);
+	for (uint8_t i = 0; i < COUNT(tcp_state_names); i++) {
+		if (!strcasecmp(value, tcp_state_names[i])) {
+			f->state = i;
+			f->fields |= FILTER_STATE;
+			return 0;
+		}
+		nearest_try(&near, tcp_state_names[i]);
+	}
+	if (near.best)
+		snprintf(why, sizeof(why), "unknown TCP state; did you mean %s?", near.best);
+	return usage_error(why, "--state %s", value);
+}
+
+static int parse_status_word(struct filter *f, const char *word, size_t len)
+{
+	for (size_t i = 0; i < COUNT(status_names); i++) {
+		if (strlen(status_names[i].name) != len ||
+		    strncasecmp(word, status_names[i].name, len))
+			continue;
+		if (status_names[i].bits)
+			f->status |= status_names[i].bits;
+		else
+			f->unset = true;
+		f->fields |= FILTER_STATUS;
+		return 0;
+	}
+	return usage_error("unknown status; there is SEEN_REPLY, ASSURED, CONFIRMED, DYING, UNSET",
+			   "-u %.*s", (int)len, word);
+}
+
+static int parse_status(struct filter *f, const char *value)
+{
+	for (;;) {
+		size_t len = strcspn(value, ",");
+		int err = parse_status_word(f, value, len);
+
+		if (err || !value[len])
+			return err;
+		value += len + 1;
+	}
+}
+
+static int parse_mark(struct filter *f, const char *value)
+{
+	size_t len = strcspn(value, "/");
+	uint64_t mark, mask = UINT32_MAX;
+	char text[32];
+
+	if (len >= sizeof(text))
+		return usage_error("not MARK[/MASK]", "-m %s", value);
+	memcpy(text, value, len);
+	text[len] = '\0';
+	if (!number_parse(text, 0, UINT32_MAX, &mark) ||
+	    (value[len] && !number_parse(value + len + 1, 0, UINT32_MAX, &mask)))
+		return usage_error("not MARK[/MASK], two numbers of 32 bits", "-m %s", value);
+	f->mark = (uint32_t)mark;
+	f->mark_mask = (uint32_t)mask;
+	f->fields |= FILTER_MARK;
+	return 0;
+}
+
+static int parse_zone(struct filter *f, const char *value)
+{
+	uint64_t number;
+
+	if (parse_number("-w", value, UINT16_MAX, &number))
+		return 2;
+	f->zone = (uint16_t)number;
+	f->fields |= FILTER_ZONE;
+	return 0;
+}
+
+static int parse_icmp(struct filter *f, int id, const char *value)
+{
+	uint64_t number;
+
+	switch (id) {
+	case OPT_ICMP_TYPE:
+		if (parse_number("--icmp-type", value, UINT8_MAX, &number))
+			return 2;
+		f->icmp_type = (uint8_t)number;
+		f->fields |= FILTER_ICMP_TYPE;
+		return 0;
+	case OPT_ICMP_CODE:
+		if (parse_number("--icmp-code", value, UINT8_MAX, &number))
+			return 2;
+		f->icmp_code = (uint8_t)number;
+		f->fields |= FILTER_ICMP_CODE;
+		return 0;
+	default:
+		if (parse_number("--icmp-id", value, UINT16_MAX, &number))
+			return 2;
+		f->icmp_id = (uint16_t)number;
+		f->fields |= FILTER_ICMP_ID;
+		return 0;
+	}
+}
+
+int filter_option(struct filter *f, int id, const char *value)
+{
+	switch (id) {
+	case 'f':
+		return parse_family(f, value);
+	case 'p':
+		return parse_proto(f, value);
+	case 's':
+		return parse_prefix(f, FILTER_AT_ORIG_SRC, "-s", value);
+	case 'd':
+		return parse_prefix(f, FILTER_AT_ORIG_DST, "-d", value);
+	case 'r':
+		return parse_prefix(f, FILTER_AT_REPLY_SRC, "-r", value);
+	case 'q':
+		return parse_prefix(f, FILTER_AT_REPLY_DST, "-q", value);
+	case OPT_SPORT:
+		return parse_port(f, FILTER_AT_ORIG_SRC, "--sport", value);
+	case OPT_DPORT:
+		return parse_port(f, FILTER_AT_ORIG_DST, "--dport", value);
+	case OPT_REPLY_SPORT:
+		return parse_port(f, FILTER_AT_REPLY_SRC, "--reply-port-src", value);
+	case OPT_REPLY_DPORT:
+		return parse_port(f, FILTER_AT_REPLY_DST, "--reply-port-dst", value);
+	case OPT_STATE:
+		return parse_state(f, value);
+	case 'u':
+		return parse_status(f, value);
+	case 'm':
+		return parse_mark(f, value);
+	case 'w':
+		return parse_zone(f, value);
+	case OPT_ICMP_TYPE:
+	case OPT_ICMP_CODE:
+	case OPT_ICMP_ID:
+		return parse_icmp(f, id, value);
+	default:
+		return -1;
+	}
+}
+
+#define PORT_FIELDS                                                                                \
+	(FILTER_ORIG_SPORT | FILTER_ORIG_DPORT | FILTER_REPLY_SPORT | FILTER_REPLY_DPORT)
+#define ICMP_FIELDS (FILTER_ICMP_TYPE | FILTER_ICMP_CODE | FILTER_ICMP_ID)
+
+int filter_check(const struct filter *f)
+{
+	bool ports = f->fields & PORT_FIELDS, icmp = f->fields & ICMP_FIELDS;
+	bool state = f->fields & FILTER_STATE;
+
+	if (f->fields & FILTER_PROTO) {
+		if (ports && fmt_ports(f->proto) != FMT_PORTS)
+			return usage_error("this protocol has no ports", "-p %u", f->proto);
+		if (icmp && fmt_ports(f->proto) != FMT_ICMP)
+			return usage_error("--icmp-type, --icmp-code and --icmp-id are for ICMP",
+					   "-p %u", f->proto);
+		if (state && f->proto != IPPROTO_TCP)
+			return usage_error("--state is for TCP", "-p %u", f->proto);
+	}
+	if (icmp && (ports || state))
+		return usage_error("no flow has both", "ICMP's options and TCP's");
+	return 0;
+}
+
+/* --- matching --------------------------------------------------------------------------------- */
+
+static bool prefix_match(const struct filter_prefix *prefix, const union ct_addr *addr)
+{
+	const uint8_t *want = (const uint8_t *)&prefix->addr, *got = (const uint8_t *)addr;
+	unsigned int whole = prefix->length / 8, rest = prefix->length % 8;
+
+	if (memcmp(want, got, whole))
+		return false;
+	return !rest || want[whole] == (got[whole] & (uint8_t)(0xff00 >> rest));
+}
+
+/* There is no NAT: replies come from where the original direction goes to. */
+static bool match_addresses(const struct filter *f, const struct ct_tuple *t)
+{
+	const union ct_addr *addr[FILTER_PLACES] = { &t->src, &t->dst, &t->dst, &t->src };
+
+	for (unsigned int i = 0; i < FILTER_PLACES; i++)
+		if ((f->fields & FILTER_ORIG_SRC << i) && !prefix_match(&f->prefix[i], addr[i]))
+			return false;
+	return true;
+}
+
+static bool match_ports(const struct filter *f, const struct ct_tuple *t)
+{
+	const __be16 port[FILTER_PLACES] = { t->sport, t->dport, t->dport, t->sport };
+
+	if (fmt_ports(t->proto) != FMT_PORTS)
+		return false;
+	for (unsigned int i = 0; i < FILTER_PLACES; i++)
+		if ((f->fields & FILTER_ORIG_SPORT << i) && f->port[i] != ntohs(port[i]))
+			return false;
+	return true;
+}
+
+static bool match_icmp(const struct filter *f, const struct ct_tuple *t)
+{
+	unsigned int type_code = ntohs(t->dport);
+
+	if (fmt_ports(t->proto) != FMT_ICMP)
+		return false;
+	if ((f->fields & FILTER_ICMP_TYPE) && f->icmp_type != type_code >> 8)
+		return false;
+	if ((f->fields & FILTER_ICMP_CODE) && f->icmp_code != (type_code & 0xff))
+		return false;
+	return !(f->fields & FILTER_ICMP_ID) || f->icmp_id == ntohs(t->sport);
+}
+
+static bool match_status(const struct filter *f, uint16_t status)
+{
+	if (f->unset && (status & (CT_S_SEEN_REPLY | CT_S_ASSURED)))
+		return false;
+	return (status & f->status) == f->status;
+}
+
+bool filter_match(const struct filter *f, const struct ct_flow *flow)
+{
+	const struct ct_tuple *t = &flow->tuple;
+	const struct ct_entry *e = &flow->entry;
+
+	if (!f->fields)
+		return true;
+	if ((f->fields & FILTER_FAMILY) && f->family != t->family)
+		return false;
+	if ((f->fields & FILTER_PROTO) && f->proto != t->proto)
+		return false;
+	if ((f->fields & FILTER_ZONE) && f->zone != t->zone)
+		return false;
+	if ((f->fields & FILTER_STATE) && (t->proto != IPPROTO_TCP || f->state != e->state))
+		return false;
+	if ((f->fields & FILTER_STATUS) && !match_status(f, e->status))
+		return false;
+	if ((f->fields & FILTER_MARK) && (e->mark & f->mark_mask) != (f->mark & f->mark_mask))
+		return false;
+	if ((f->fields & PORT_FIELDS) && !match_ports(f, t))
+		return false;
+	if ((f->fields & ICMP_FIELDS) && !match_icmp(f, t))
+		return false;
+	return match_addresses(f, t);
+}
+
+/* --- a tuple ---------------------------------------------------------------------------------- */
+
+/* Collects what is missing, so that one message names it all. */
+struct missing {
+	char names[96];
+	size_t len;
+};
+
+static void miss(struct missing *m, const char *name)
+{
+	m->len += (size_t)snprintf(m->names + m->len, sizeof(m->names) - m->len, "%s%s",
+				   m->len ? ", " : "", name);
+}
+
+/* The address of either spelling; false when there is none. */
+static bool take_address(const struct filter *f, enum filter_place orig, enum filter_place reply,
+			 union ct_addr *addr)
+{
+	unsigned int whole = f->family == CT_IPV6 ? 128 : 32;
+	enum filter_place place = f->fields & FILTER_ORIG_SRC << orig ? orig : reply;
+
+	if (!(f->fields & FILTER_ORIG_SRC << place) || f->prefix[place].length != whole)
+		return false;
+	*addr = f->prefix[place].addr;
+	return true;
+}
+
+static bool take_port(const struct filter *f, enum filter_place orig, enum filter_place reply,
+		      __be16 *port)
+{
+	enum filter_place place = f->fields & FILTER_ORIG_SPORT << orig ? orig : reply;
+
+	if (!(f->fields & FILTER_ORIG_SPORT << place))
+		return false;
+	*port = htons(f->port[place]);
+	return true;
+}
+
+static void take_ports(const struct filter *f, struct ct_tuple *t, struct missing *m)
+{
+	if (!take_port(f, FILTER_AT_ORIG_SRC, FILTER_AT_REPLY_DST, &t->sport))
+		miss(m, "--sport");
+	if (!take_port(f, FILTER_AT_ORIG_DST, FILTER_AT_REPLY_SRC, &t->dport))
+		miss(m, "--dport");
+}
+
+static void take_icmp(const struct filter *f, struct ct_tuple *t, struct missing *m)
+{
+	if (!(f->fields & FILTER_ICMP_TYPE))
+		miss(m, "--icmp-type");
+	if (!(f->fields & FILTER_ICMP_ID))
+		miss(m, "--icmp-id");
+	t->sport = htons(f->icmp_id);
+	t->dport = htons((uint16_t)(f->icmp_type << 8 | f->icmp_code));
+}
+
+int filter_tuple(const struct filter *f, struct ct_tuple *tuple)
+{
+	struct missing m = { .len = 0 };
+
+	if (f->fields & (FILTER_STATE | FILTER_STATUS | FILTER_MARK))
+		return usage_error("no part of a tuple", "--state, -u and -m");
+	memset(tuple, 0, sizeof(*tuple));
+	tuple->family = f->family;
+	tuple->proto = f->proto;
+	tuple->zone = f->zone;
+	if (!(f->fields & FILTER_PROTO))
+		miss(&m, "-p");
+	if (!take_address(f, FILTER_AT_ORIG_SRC, FILTER_AT_REPLY_DST, &tuple->src))
+		miss(&m, "-s (a whole address)");
+	if (!take_address(f, FILTER_AT_ORIG_DST, FILTER_AT_REPLY_SRC, &tuple->dst))
+		miss(&m, "-d (a whole address)");
+	switch (f->fields & FILTER_PROTO ? fmt_ports(f->proto) : FMT_NO_PORTS) {
+	case FMT_PORTS:
+		/* Tracked by address alone unless the tracker reads its ports. */
+		if (f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP)
+			take_ports(f, tuple, &m);
+		break;
+	case FMT_ICMP:
+		take_icmp(f, tuple, &m);
+		break;
+	case FMT_KEYS:
+	case FMT_NO_PORTS:
+		break;
+	}
+	if (m.len)
+		return usage_error(m.names, "the tuple is not complete; missing");
+	return 0;
+}

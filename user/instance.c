@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "instance.h"
+
+#include <bpf/bpf.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "pins.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+static int enter_netns(const char *netns)
+{
+	char path[PATH_MAX];
+	int fd, err = 0;
+
+	if (strchr(netns, '/'))
+		snprintf(path, sizeof(path), "%s", netns);
+	else
+		snprintf(path, sizeof(path), "/run/netns/%s", netns);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? fail("no such network namespace", "see 'ip netns list'",
+					      "%s", netns) :
+					 fail(strerror(errno), NULL, "%s", netns);
+	if (setns(fd, CLONE_NEWNET))
+		err = errno == EINVAL ? fail("not a network namespace", NULL, "%s", netns) :
+		      errno == EPERM  ? fail("permission denied", "run as root", "%s", netns) :
+					fail(strerror(errno), NULL, "%s", netns);
+	close(fd);
+	return err;
+}
+
+uint64_t netns_cookie(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (fd < 0)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		cookie = 0;
+	close(fd);
+	return cookie;
+}
+
+/* The namespace of pid 1 has the instance "default"; another one is named by its cookie. */
+static void own_name(char *name, size_t size)
+{
+	struct stat ours, theirs;
+
+	if (!stat("/proc/thread-self/ns/net", &ours) && !stat("/proc/1/ns/net", &theirs) &&
+	    ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+		snprintf(name, size, "default");
+	else
+		snprintf(name, size, "netns-%llu", (unsigned long long)netns_cookie());
+}
+
+static bool name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > 32 || !isalnum((unsigned char)name[0]))
+		return false;
+	for (; *name; name++)
+		if (!isalnum((unsigned char)*name) && !strchr("_-", *name))
+			return false;
+	return true;
+}
+
+int instance_init(struct instance *in, const struct global *g)
+{
+	memset(in, 0, sizeof(*in));
+	in->lock = -1;
+	if (g->instance && !name_valid(g->instance))
+		return usage_error("an instance's name is up to 32 letters, digits, '-' and '_', "
+				   "and begins with a letter or digit",
+				   "--instance %s", g->instance);
+	if (g->netns && enter_netns(g->netns))
+		return 1;
+	if (g->instance)
+		snprintf(in->name, sizeof(in->name), "%s", g->instance);
+	else
+		own_name(in->name, sizeof(in->name));
+	return 0;
+}
+
+void instance_close(struct instance *in)
+{
+	if (in->lock >= 0)
+		close(in->lock);
+	in->lock = -1;
+}
+
+int instance_fd(const struct instance *in, const char *name)
+{
+	char path[PATH_MAX + 64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", in->dir, name);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+int instance_need(const struct instance *in, const char *name)
+{
+	int fd = instance_fd(in, name);
+
+	if (fd >= 0)
+		return fd;
+	if (fd == -ENOENT)
+		fail("missing", "run 'ctloader attach' to repair the instance", "%s/%s", in->dir,
+		     name);
+	else
+		fail(strerror(-fd), NULL, "%s/%s", in->dir, name);
+	return -1;
+}
+
+int instance_check(const struct instance *in, struct ct_state *st)
+{
+	int fd = instance_fd(in, "state"), err = 0;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info), zero = 0;
+
+	if (fd < 0)
+		return fd;
+	/* Another build may have another layout: look before reading. */
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		err = -errno;
+	else if (info.value_size != sizeof(*st))
+		err = -EPROTO;
+	else if (bpf_map_lookup_elem(fd, &zero, st))
+		err = -errno;
+	else if (st->abi != CT_ABI)
+		err = -EPROTO;
+	else if (st->netns != netns_cookie())
+		err = -EXDEV;
+	close(fd);
+	return err;
+}
+
+int instance_open(struct instance *in)
+{
+	int err = pins_find(in->name, in->dir, sizeof(in->dir));
+	struct ct_state st;
+
+	if (!err)
+		err = instance_check(in, &st);
+	switch (err) {
+	case 0:
+		return 0;
+	case -ENOENT:
+		if (geteuid())
+			return fail("no instance is visible here", "run as root", "permission");
+		return fail("not loaded", "run 'ctloader attach' first", "table");
+	case -EACCES:
+	case -EPERM:
+		return fail("permission denied", "run as root", "table");
+	case -EPROTO:
+		return fail("made by another version of ctloader",
+			    "use that version, or detach with it and attach again", "%s", in->dir);
+	case -EXDEV:
+		return fail("it belongs to another network namespace", "use --netns", "instance %s",
+			    in->name);
+	default:
+		return fail(strerror(-err), NULL, "%s", in->dir);
+	}
+}
+
+int instance_lock(struct instance *in)
+{
+	int err = pins_lock(in->dir, &in->lock);
+
+	if (!err)
+		return 0;
+	in->lock = -1;
+	if (err == -ENOENT)
+		return fail("not loaded", "run 'ctloader attach' first", "table");
+	if (err == -EBUSY)
+		return fail("another ctloader is at work on it", "wait for it, or end it",
+			    "instance %s", in->name);
+	return fail(strerror(-err), NULL, "%s", in->dir);
+}
+
+unsigned int clock_hz(void)
+{
+	struct timespec res;
+
+	/* The coarse clocks advance with the tick. */
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &res) || res.tv_sec || res.tv_nsec <= 0)
+		return 100;
+	return (unsigned int)((1000000000 + res.tv_nsec / 2) / res.tv_nsec);
+}
+
+static uint64_t now_ns(clockid_t id)
+{
+	struct timespec ts = {};
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+void clock_at(struct ct_clock *clock, uint64_t ticks, uint64_t mono_ns)
+{
+	clock->hz = clock_hz();
+	clock->ticks = ticks;
+	clock->mono_ns = mono_ns;
+	clock->wall_ns = now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC) + mono_ns;
+}
+
+int clock_read(const struct instance *in, struct ct_clock *clock)
+{
+	int fd = instance_need(in, "progs/ct_ctl_get");
+	struct ct_ctl m = {}, answer = {};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &m, .data_size_in = sizeof(m),
+		    .data_out = &answer, .data_size_out = sizeof(answer));
+	int err;
+
+	if (fd < 0)
+		return 1;
+	err = bpf_prog_test_run_opts(fd, &run);
+	close(fd);
+	if (err)
+		return fail(strerror(errno), NULL, "the clock can't be read");
+	clock_at(clock, answer.now, answer.now_ns);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A listener: a ring of its own, registered in one of the CT_LISTENERS slots of an instance.
+ *
+ * Who owns slot i holds a flock on the directory `listener-i` below the instance, so a listener
+ * that dies is one whose directory is there and not locked: the slot is taken from it. Opening,
+ * closing and reaping are serialised by the lock of the instance.
+ */
+#ifndef LISTENER_H
+#define LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../include/ct_config.h"
+
+struct instance;
+struct ring_buffer;
+
+/*
+ * One record, or the loss of some. `seq` counts every record of this listener from 1, lost ones
+ * included. `lost` records are missing just before this one; `ev` is NULL when nothing follows
+ * them. False ends the reading.
+ */
+typedef bool listener_fn(const struct ct_event *ev, uint64_t seq, uint64_t lost, void *arg);
+
+struct listener {
+	const struct instance *in;
+	unsigned int slot;
+	int dir;                    /* locked: the slot is ours; -1: not registered */
+	int ring, rings;            /* our ring, and the map of all */
+	struct ring_buffer *reader;
+	struct ct_listener *slots;  /* the map `listener_state` */
+	struct ct_state *state;     /* the map `state` */
+	uint64_t seq;               /* of the last record */
+	uint64_t lost;              /* reported so far */
+	bool ended;                 /* the record that says so has been read */
+	listener_fn *each;
+	void *arg;
+};
+
+/*
+ * Register a listener for the event types in `mask` (1 << enum ct_event_type) with a ring of
+ * `ring_bytes`, a power of two of at least a page. Reports its errors: 0 or 1; after a failure
+ * there is nothing to close.
+ */
+int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
+		  uint32_t ring_bytes, listener_fn *each, void *arg);
+/*
+ * Wait up to `timeout_ms` for records and hand them on. The number read, 0 also when a signal
+ * came; -ECANCELED when `each` returned false; -ENODATA at the end of the stream, losses told;
+ * another -errno for a failure.
+ */
+int listener_poll(struct listener *l, int timeout_ms);
+/*
+ * Unregister, wait until no program can write any more, and hand on what is left in the ring (not
+ * if `each` has ended the reading). Releases everything.
+ */
+void listener_close(struct listener *l, bool drain);
+
+/*
+ * Free the slots of listeners that died. The caller holds the lock of the instance (or nobody
+ * else can have it). The number of living listeners, or -errno.
+ */
+int listeners_reap(const struct instance *in);
+
+#endif

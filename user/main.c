@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Global options, the table of commands, dispatch. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "log.h"
+#include "opts.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(struct instance *in, int argc, char **argv);
+	const char *synopsis;
+	const char *help;
+} commands[] = {
+	{ "attach", cmd_attach, "[OPTIONS] IFACE...", "Track the packets of interfaces." },
+	{ "detach", cmd_detach, "[--keep] [IFACE...|--all]", "Stop tracking them." },
+	{ "status", cmd_status, "[-o json]", "Show interfaces, programs, table and settings." },
+	{ "list", cmd_list, "[FILTER] [-o LIST]", "Show the flows in the table." },
+	{ "get", cmd_get, "TUPLE [-o LIST]", "Show one flow; either direction finds it." },
+	{ "count", cmd_count, "[FILTER] [-o json]", "Print the number of flows." },
+	{ "flush", cmd_flush, "[-o json]", "Delete every flow." },
+	{ "events", cmd_events, "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [-o LIST]",
+	  "Follow what happens to flows." },
+	{ "stats", cmd_stats, "[--interval SECONDS] [-o json]", "Show the counters." },
+	{ "set", cmd_set, "KEY=VALUE... [-o json]", "Change settings, in force at once." },
+	{ "show", cmd_show, "[KEY...] [-o json]", "Show settings." },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+enum { OPT_INSTANCE = OPT_LONG, OPT_NETNS, OPT_VERSION };
+
+static const struct opt global_options[] = {
+	{ OPT_INSTANCE, "instance", "NAME", NULL,
+	  "the instance (default: the network namespace's own)" },
+	{ OPT_NETNS, "netns", "NAME|PATH", NULL, "the network namespace (default: the caller's)" },
+	{ 'v', "verbose", NULL, NULL, "say more; twice: libbpf's messages, too" },
+	{ OPT_VERSION, "version", NULL, NULL, "print the version" },
+	{ 0 },
+};
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (log_verbose < 2 || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
+/* What -h shows, made of the table. */
+static const char *overview(void)
+{
+	static char text[2048];
+	size_t at = 0;
+
+	at += (size_t)snprintf(text, sizeof(text),
+			       "Connection tracking in XDP and tc.\n\nCommands ('ctloader COMMAND "
+			       "-h' explains one):\n");
+	for (size_t i = 0; i < COMMANDS && at < sizeof(text); i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "  %-8s %s%s",
+				       commands[i].name, commands[i].help,
+				       i + 1 < COMMANDS ? "\n" : "");
+	return text;
+}
+
+static int unknown_command(const char *name)
+{
+	char why[512] = "unknown command; there is ";
+	size_t at = strlen(why);
+	struct nearest near;
+
+	nearest_init(&near, name);
+	for (size_t i = 0; i < COMMANDS; i++) {
+		nearest_try(&near, commands[i].name);
+		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s%s", i ? ", " : "",
+				       commands[i].name);
+	}
+	if (near.best)
+		snprintf(why + at, sizeof(why) - at, "; did you mean %s?", near.best);
+	return usage_error(why, "%s", name);
+}
+
+/* Output is buffered: whether it has arrived shows at the end. A reader that left is no error. */
+static int finish(int code)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	return errno == EPIPE ? code : fail(strerror(errno), NULL, "standard output");
+}
+
+static int run(const struct global *global, int argc, char **argv)
+{
+	struct instance in;
+	int code;
+
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(commands[i].name, argv[0]))
+			continue;
+		log_command(argv[0]);
+		opts_about(commands[i].name, commands[i].synopsis, commands[i].help);
+		code = instance_init(&in, global);
+		if (code)
+			return code;
+		code = finish(commands[i].run(&in, argc, argv));
+		instance_close(&in);
+		return code;
+	}
+	return unknown_command(argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+	static char output[1 << 18];
+	struct global global = { NULL, NULL };
+	struct opts o;
+	int id;
+
+	setvbuf(stdout, output, _IOFBF, sizeof(output));
+	libbpf_set_print(print_libbpf);
+	opts_about("[GLOBAL]", "COMMAND [OPTIONS] [ARGUMENTS]", overview());
+	opts_init_front(&o, argc, argv, global_options, NULL);
+	while ((id = opts_next(&o)) > 0) {
+		if (id == OPT_INSTANCE)
+			global.instance = o.value;
+		else if (id == OPT_NETNS)
+			global.netns = o.value;
+		else if (id == 'v')
+			log_verbose++;
+		else
+			return printf("ctloader v" CTLOADER_VERSION "\n") < 0;
+	}
+	if (id < 0)
+		return finish(o.exit);
+	if (!o.argc)
+		return usage_error("no command given (see 'ctloader help')", "COMMAND");
+	if (!strcmp(o.argv[0], "help") && o.argc == 1)
+		return finish(opts_help(&o));
+	if (!strcmp(o.argv[0], "help")) {
+		char *help[] = { o.argv[1], "-h", NULL };
+
+		return run(&global, 2, help);
+	}
+	return run(&global, o.argc, o.argv);
+}

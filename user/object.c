@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "ct.skel.h"
+#include "log.h"
+
+/* bpf_loop() is the youngest thing that the programs can't do without. */
+#define KERNEL_MAJOR 5
+#define KERNEL_MINOR 17
+
+uint32_t object_default_max(void)
+{
+	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t max = bytes / 16384 / 8;
+
+	if (bytes > 4ULL << 30)
+		return 262144;
+	if (bytes > 1ULL << 30)
+		return 65536;
+	return max < 1024 ? 1024 : (uint32_t)max;
+}
+
+static int too_old(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+	char needs[64];
+
+	if (uname(&u) || sscanf(u.release, "%u.%u", &major, &minor) != 2 ||
+	    major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR))
+		return 0;
+	snprintf(needs, sizeof(needs), "the programs need Linux %d.%d or later", KERNEL_MAJOR,
+		 KERNEL_MINOR);
+	return fail(needs, NULL, "Linux %s", u.release);
+}
+
+static int fill_settings(struct ct_bpf *skel, const struct object_options *options, uint32_t max)
+{
+	struct ct_settings s = { .hz = clock_hz() };
+	struct ct_state st = {
+		.max_slots = max,
+		.netns = netns_cookie(),
+		.abi = CT_ABI,
+	};
+	__u32 zero = 0;
+
+#define X(id, key, seconds, help) s.timeout[CT_T_##id] = (uint64_t)(seconds) * s.hz;
+	CT_TIMEOUTS(X)
+#undef X
+#define X(id, key, value, largest, help) s.knob[CT_K_##id] = value;
+	CT_KNOBS(X)
+#undef X
+	s.knob[CT_K_MAX] = max;
+	s.knob[CT_K_DROP_INVALID] = options->drop_invalid;
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.settings), &zero, &s, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(skel->maps.state), &zero, &st, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+/* The last stage first: from the moment `in` is there, so is all that it leads to. */
+static int fill_stages(struct ct_bpf *skel)
+{
+	const struct {
+		struct bpf_map *stages;
+		__u32 stage;
+		struct bpf_program *prog;
+	} rows[] = {
+		{ skel->maps.xdp_stages, CT_STAGE_CONFIRM, skel->progs.ct_xdp_confirm },
+		{ skel->maps.tc_stages, CT_STAGE_CONFIRM, skel->progs.ct_tc_confirm },
+		{ skel->maps.xdp_stages, CT_STAGE_IN, skel->progs.ct_xdp_in },
+		{ skel->maps.tc_stages, CT_STAGE_IN, skel->progs.ct_tc_in },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		__u32 fd = (__u32)bpf_program__fd(rows[i].prog);
+
+		if (bpf_map_update_elem(bpf_map__fd(rows[i].stages), &rows[i].stage, &fd, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Maps of ours, not libbpf's for .rodata and .bss: those belong to the programs. */
+static bool map_pinned(const struct bpf_map *map)
+{
+	return !bpf_map__is_internal(map);
+}
+
+static int pin(const struct instance *in, struct ct_bpf *skel)
+{
+	char path[PATH_MAX + 128];
+	struct bpf_program *prog;
+	struct bpf_map *map;
+
+	static const char *const dirs[] = { PIN_PROGS, PIN_LINKS };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", in->dir, dirs[i]);
+		if (mkdir(path, 0700))
+			return -errno;
+	}
+	bpf_object__for_each_program(prog, skel->obj) {
+		snprintf(path, sizeof(path), "%s/" PIN_PROGS "/%s", in->dir,
+			 bpf_program__name(prog));
+		if (bpf_obj_pin(bpf_program__fd(prog), path))
+			return -errno;
+	}
+	/* `state` last: an instance without it is not whole, and is made anew by the next attach. */
+	bpf_object__for_each_map(map, skel->obj) {
+		if (!map_pinned(map) || map == skel->maps.state)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", in->dir, bpf_map__name(map));
+		if (bpf_obj_pin(bpf_map__fd(map), path))
+			return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/state", in->dir);
+	return bpf_obj_pin(bpf_map__fd(skel->maps.state), path) ? -errno : 0;
+}
+
+static int start_sweep(struct ct_bpf *skel)
+{
+	struct ct_ctl m = {};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &m, .data_size_in = sizeof(m));
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(skel->progs.ct_ctl_arm), &run))
+		return -errno;
+	return run.retval ? -EIO : 0;
+}
+
+static int report_load(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return fail("permission denied", "run as root, or with CAP_BPF, CAP_NET_ADMIN and "
+						 "CAP_PERFMON",
+			    "the programs can't be loaded");
+	if (err == -ENOMEM || err == -E2BIG)
+		return fail("not enough memory", "use a smaller --max",
+			    "the programs can't be loaded");
+	return fail(strerror(-err), "-vv shows what the kernel says",
+		    "the programs can't be loaded");
+}
+
+int object_load(const struct instance *in, const struct object_options *options)
+{
+	uint32_t max = options->max ? options->max : object_default_max();
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct bpf_program *prog;
+	struct ct_bpf *skel;
+	int err;
+
+	if (too_old())
+		return 1;
+	/* For kernels before 5.11; without the right to do so it may still be enough. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+
+	skel = ct_bpf__open();
+	if (!skel)
+		return report_load(-errno);
+	bpf_map__set_max_entries(skel->maps.ct4, max);
+	bpf_map__set_max_entries(skel->maps.ct6, max);
+	bpf_map__set_max_entries(skel->maps.index4, max);
+	bpf_map__set_max_entries(skel->maps.index6, max);
+	bpf_map__set_max_entries(skel->maps.free4, max);
+	bpf_map__set_max_entries(skel->maps.free6, max);
+	/* All programs of an array need the same type of attachment: none serves every kernel. */
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_expected_attach_type(prog, 0);
+	if (getrandom((void *)skel->rodata->ct_salt, sizeof(skel->rodata->ct_salt), 0) < 0 ||
+	    getrandom((void *)&skel->rodata->ct_magic, sizeof(skel->rodata->ct_magic), 0) < 0)
+		err = -errno;
+	else
+		err = 0;
+#if !defined(__x86_64__) && !defined(__i386__)
+	skel->rodata->ct_weak_memory = true;
+#endif
+	if (!err)
+		err = ct_bpf__load(skel);
+	if (!err)
+		err = fill_settings(skel, options, max);
+	if (!err)
+		err = fill_stages(skel);
+	if (err) {
+		report_load(err);
+		goto out;
+	}
+	err = pin(in, skel);
+	if (!err)
+		err = start_sweep(skel);
+	if (err)
+		fail(strerror(-err), NULL, "pinning to %s", in->dir);
+out:
+	ct_bpf__destroy(skel);
+	return err ? 1 : 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The programs and maps of an instance: from the object inside this binary into the kernel, and
+ * pinned.
+ */
+#ifndef OBJECT_H
+#define OBJECT_H
+
+#include "instance.h"
+
+struct object_options {
+	uint32_t max;      /* flows the table is made for; 0: by the size of the machine */
+	bool drop_invalid;
+};
+
+/* Programs that commands and interfaces need are pinned under "progs/". */
+#define PIN_PROGS "progs"
+#define PIN_LINKS "links"
+
+/*
+ * Load, fill the stage arrays from the last stage to the first, pin everything below in->dir, and
+ * start the sweep. Reports its errors and takes back what it did. 0 or 1.
+ */
+int object_load(const struct instance *in, const struct object_options *options);
+/* What `max` is when nobody says: nf_conntrack's rule, by the memory of the machine. */
+uint32_t object_default_max(void);
+
+#endif

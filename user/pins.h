@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where pins live. /sys/fs/bpf if a bpffs is mounted there; else one that we mount ourselves at
+ * /run/ctloader/bpf and take away again with the last instance.
+ *
+ * Both are looked for in the mount namespace of this process, and in the one it comes from: pid
+ * 1's, or, where that is closed to us (in a sandbox), that of the nearest ancestor which has
+ * another than we. `ip netns exec` and the like put us into a mount namespace of our own that has
+ * no bpffs, and what is mounted in it ends with it.
+ */
+#ifndef PINS_H
+#define PINS_H
+
+#include <stddef.h>
+
+/*
+ * The directory of instance `name` (".../ctloader/NAME") into `dir`. 0, -ENOENT when there is no
+ * such instance, or -errno.
+ */
+int pins_find(const char *name, char *dir, size_t size);
+/*
+ * Make it if need be, mounting a bpffs if there is none, and lock it: *lock is a file descriptor
+ * whose closing unlocks. Waits for other loaders. 0 or -errno; -EBUSY when the wait was too long.
+ */
+int pins_make(const char *name, char *dir, size_t size, int *lock);
+/* Lock an instance's directory that exists. Likewise; -ENOENT if it has gone meanwhile. */
+int pins_lock(const char *dir, int *lock);
+/*
+ * Remove the instance's directory with everything in it, and the mount if it was ours and the
+ * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.
+ */
+int pins_remove(const char *dir, int *lock);
+/*
+ * Call `each` for every instance found anywhere. Ends when it returns non-zero, with that value.
+ */
+int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg);
+
+#endif

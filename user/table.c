@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "table.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../bpf/tuple.h"
+
+/* A flush waits this long for listeners that take no event, then goes on without them. */
+#define FLUSH_PATIENCE_MS 2000
+
+struct dump {
+	struct ct_ctl m;
+	struct ct_flow flows[CT_DUMP_FLOWS];
+};
+
+int table_open(struct table *t, const struct instance *in)
+{
+	memset(t, 0, sizeof(*t));
+	t->in = in;
+	t->get = t->delete = t->flush = t->state = -1;
+	if ((t->dump = instance_need(in, "progs/ct_ctl_dump")) < 0 ||
+	    (t->get = instance_need(in, "progs/ct_ctl_get")) < 0 ||
+	    (t->delete = instance_need(in, "progs/ct_ctl_delete")) < 0 ||
+	    (t->flush = instance_need(in, "progs/ct_ctl_flush")) < 0 ||
+	    (t->state = instance_need(in, "state")) < 0) {
+		table_close(t);
+		return 1;
+	}
+	return 0;
+}
+
+void table_close(struct table *t)
+{
+	int fds[] = { t->dump, t->get, t->delete, t->flush, t->state };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+/* Run a control program on a message of `size` bytes. What it returned, or -errno. */
+static int control(struct table *t, int prog, struct ct_ctl *m, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = m, .data_size_in = size, .data_out = m,
+		    .data_size_out = size);
+
+	if (bpf_prog_test_run_opts(prog, &run))
+		return -errno;
+	if (m->now)
+		clock_at(&t->clock, m->now, m->now_ns);
+	return (int)run.retval;
+}
+
+int table_each(struct table *t, table_each_fn *each, void *arg)
+{
+	for (int family = 0; family < 2; family++) {
+		__u32 first = 0;
+
+		do {
+			struct dump d = { .m = { .family = family, .first = first } };
+			int ret = control(t, t->dump, &d.m, sizeof(d));
+
+			if (ret < 0)
+				return ret;
+			if (ret > 1)
+				return -EIO;
+			for (__u32 i = 0; i < d.m.count && i < CT_DUMP_FLOWS; i++)
+				if (!each(&d.flows[i], &t->clock, arg))
+					return 0;
+			first = d.m.first;
+		} while (first);
+	}
+	return 0;
+}
+
+int table_get(struct table *t, const struct ct_tuple *tuple, struct ct_flow *flow)
+{
+	struct ct_ctl m = { .flow.tuple = *tuple };
+	int ret = control(t, t->get, &m, sizeof(m));
+
+	if (!ret)
+		*flow = m.flow;
+	return ret > 0 ? -ret : ret;
+}
+
+int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason)
+{
+	struct ct_ctl m = { .flow = *flow, .reason = reason };
+	int ret = control(t, t->delete, &m, sizeof(m));
+
+	return ret > 0 ? -ret : ret;
+}
+
+long table_flush(struct table *t, enum ct_end reason)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int waited = 0;
+	long n = 0;
+
+	for (int family = 0; family < 2; family++) {
+		__u32 first = 0;
+
+		do {
+			struct ct_ctl m = { .family = family, .first = first, .reason = reason };
+			int ret;
+
+			/* Once the patience is spent, events that find no room are counted as lost. */
+			m.full = waited >= FLUSH_PATIENCE_MS;
+			ret = control(t, t->flush, &m, sizeof(m));
+			if (ret < 0)
+				return ret;
+			n += m.count;
+			first = m.first;
+			if (m.full && !m.count && waited < FLUSH_PATIENCE_MS) {
+				nanosleep(&pause, NULL);
+				waited++;
+				continue;
+			}
+			if (!m.full)
+				waited = 0;
+			if (!ret)
+				break;
+		} while (1);
+	}
+	return n;
+}
+
+int table_count(struct table *t, uint64_t *flows)
+{
+	struct ct_state st;
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(t->state, &zero, &st))
+		return -errno;
+	*flows = st.flows;
+	return 0;
+}
+
+uint64_t flow_timeout(const struct ct_flow *flow, const struct ct_clock *clock)
+{
+	uint64_t end = flow->entry.expires;
+
+	return end > clock->ticks ? (end - clock->ticks) / clock->hz : 0;
+}
+
+uint32_t flow_id(const struct ct_flow *flow)
+{
+	uint64_t word = flow->entry.word;
+
+	return (uint32_t)(word >> CT_WORD_HASH_SHIFT) ^ (uint32_t)(word & CT_WORD_GENERATION);
+}
+
+void tuple_invert(const struct ct_tuple *tuple, struct ct_tuple *inverse)
+{
+	ct_tuple_invert(tuple, inverse);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The table of an instance as user space sees it: flows. Reading and deleting is done by control
+ * programs inside the kernel, which own an entry while they copy it: no torn entry, no entry of
+ * another flow that took the place of the one asked for.
+ */
+#ifndef TABLE_H
+#define TABLE_H
+
+#include "instance.h"
+
+struct table {
+	const struct instance *in;
+	int dump, get, delete, flush; /* control programs */
+	int state;
+	struct ct_clock clock; /* refreshed by every call */
+};
+
+/* 0 or 1, reported. */
+int table_open(struct table *t, const struct instance *in);
+void table_close(struct table *t);
+
+/*
+ * Call `each` for every flow that lives: once for every one that lived throughout the walk. The
+ * walk ends early when `each` returns false. Returns 0 or -errno.
+ */
+typedef bool table_each_fn(const struct ct_flow *flow, const struct ct_clock *clock, void *arg);
+int table_each(struct table *t, table_each_fn *each, void *arg);
+/* The flow of this tuple, either direction. 0, -ENOENT, -errno. */
+int table_get(struct table *t, const struct ct_tuple *tuple, struct ct_flow *flow);
+/* Delete exactly this flow (not one that took its place). 0, -ENOENT, -errno. */
+int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason);
+/*
+ * Delete every flow with its event. Waits for slow listeners, but not for ever. The number
+ * deleted, or -errno.
+ */
+long table_flush(struct table *t, enum ct_end reason);
+/* Flows in the table, without a walk. */
+int table_count(struct table *t, uint64_t *flows);
+
+/* Seconds left, 0 if past; what `list` prints. */
+uint64_t flow_timeout(const struct ct_flow *flow, const struct ct_clock *clock);
+/* The id that names this incarnation of the flow. */
+uint32_t flow_id(const struct ct_flow *flow);
+/* The tuple of a packet in the other direction (ICMP types answered). */
+void tuple_invert(const struct ct_tuple *tuple, struct ct_tuple *inverse);
+
+#endif
