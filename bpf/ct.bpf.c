@@ -170,15 +170,9 @@ int ct_tc_confirm(struct __sk_buff *skb)
 			ct_tag_skb(skb, CT_TAG_DONE);
 			return TC_ACT_UNSPEC;
 		}
-		switch (ct_where(skb, pkt)) {
-		case CT_WHERE_FORWARD:
+		if (ct_where(skb, pkt) == CT_WHERE_LATER) {
 			ct_tag_skb(skb, ct_leave(pkt) ? CT_TAG_UNCONFIRMED : CT_TAG_DONE);
 			return TC_ACT_UNSPEC;
-		case CT_WHERE_NOWHERE:
-			ct_forget(pkt);
-			return TC_ACT_UNSPEC;
-		case CT_WHERE_HERE:
-			break;
 		}
 		ct_tag_skb(skb, CT_TAG_DONE);
 	} else if (pkt->iface_flags & CT_IF_LOOPBACK) {

@@ -163,11 +163,10 @@ static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff
 	return ct_record_parsed(pkt, result);
 }
 
-/* What the host will do with a packet that has come in. */
+/* Who confirms a flow whose first packet has come in. */
 enum ct_where {
-	CT_WHERE_HERE,    /* deliver it, or send it out where nobody of ours confirms: confirm now */
-	CT_WHERE_FORWARD, /* send it out by an interface where it will be confirmed */
-	CT_WHERE_NOWHERE, /* drop it */
+	CT_WHERE_HERE,  /* we do, now: it is delivered, or goes out where nobody of ours confirms */
+	CT_WHERE_LATER, /* the interface it goes out by; or nobody, because the host drops it */
 };
 
 #define CT_FIB_SUCCESS 0
@@ -183,9 +182,9 @@ static __always_inline enum ct_where ct_where(struct __sk_buff *skb, const struc
 	struct bpf_fib_lookup fib = {};
 	struct ct_iface *out;
 
-	/* A host's own address as source, from outside: the host takes it for a forgery. */
+	/* The host's own address as source, from outside: the host takes it for a forgery. */
 	if (ct_addr_equal(&t->src, &t->dst))
-		return CT_WHERE_NOWHERE;
+		return CT_WHERE_LATER;
 	fib.family = t->family;
 	fib.l4_protocol = t->proto;
 	fib.ifindex = skb->ingress_ifindex;
@@ -200,11 +199,11 @@ static __always_inline enum ct_where ct_where(struct __sk_buff *skb, const struc
 	case CT_FIB_SUCCESS:
 	case CT_FIB_NO_NEIGH:
 		out = ct_iface(fib.ifindex);
-		return out && out->flags & CT_IF_CONFIRMS ? CT_WHERE_FORWARD : CT_WHERE_HERE;
+		return out && out->flags & CT_IF_CONFIRMS ? CT_WHERE_LATER : CT_WHERE_HERE;
 	case CT_FIB_BLACKHOLE:
 	case CT_FIB_UNREACHABLE:
 	case CT_FIB_PROHIBIT:
-		return CT_WHERE_NOWHERE;
+		return CT_WHERE_LATER;
 	default:
 		return CT_WHERE_HERE;
 	}

@@ -171,19 +171,31 @@ ct_global int ct_meet_unconfirmed(struct ct_pkt *pkt, struct ct_entry *e,
 	return ct_meet(pkt, e, s, false);
 }
 
+/*
+ * The flow of the packet that an ICMP error carries. Besides the table, for errors that this host
+ * sends itself, the unconfirmed: it drops a packet (no route, TTL 0) before that is confirmed, and
+ * then complains about it.
+ */
+static __always_inline struct ct_entry *ct_in_error_flow(struct ct_pkt *pkt)
+{
+	struct ct_tuple *inner = &pkt->parsed.inner;
+	struct ct_entry *e;
+
+	inner->zone = pkt->pub.tuple.zone;
+	ct_table_key(pkt, inner);
+	e = ct_table_lookup(pkt, inner->family);
+	if (!e && pkt->side == CT_EGRESS)
+		e = bpf_map_lookup_elem(&unconfirmed, inner);
+	return e;
+}
+
 /* An ICMP error belongs to the flow of the packet it is about, and changes nothing there. */
 static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
 {
-	struct ct_tuple *inner = &pkt->parsed.inner;
-	const struct ct_tuple *outer = &pkt->pub.tuple;
-	struct ct_entry *e;
+	struct ct_entry *e = ct_in_error_flow(pkt);
+	int err = e ? ct_own(e, pkt->hash) : -CT_ENOENT;
 	enum ct_dir dir;
-	int err;
 
-	inner->zone = outer->zone;
-	ct_table_key(pkt, inner);
-	e = ct_table_lookup(pkt, inner->family);
-	err = e ? ct_own(e, pkt->hash) : -CT_ENOENT;
 	if (err == -CT_EBUSY) {
 		ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
 		return;
@@ -194,7 +206,7 @@ static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
 	}
 	if (ct_expired(e, pkt->now)) {
 		ct_classify(pkt, CT_INVALID, CT_R_ICMP_UNRELATED);
-	} else if (!ct_addr_equal(&outer->dst, &inner->src)) {
+	} else if (!ct_addr_equal(&pkt->pub.tuple.dst, &pkt->parsed.inner.src)) {
 		/* Errors go back to who sent the packet; this one does not. */
 		ct_classify(pkt, CT_INVALID, CT_R_ICMP_ADDRESS);
 	} else {
@@ -405,16 +417,6 @@ static __always_inline bool ct_leave(struct ct_pkt *pkt)
 		return true;
 	}
 	return true;
-}
-
-/* Stage 3 where the host will not forward or deliver the packet: nothing is kept of it. */
-static __always_inline void ct_forget(struct ct_pkt *pkt)
-{
-	pkt->pub.pending = 0;
-	if (pkt->flags & CT_PKT_PREPARED) {
-		ct_count(CT_C_CREATED);
-		ct_count(CT_C_DROPPED_UNCONFIRMED);
-	}
 }
 
 /* A tail call came back: the stage is not there. The packet passes, counted, and leaves nothing. */
