@@ -11,6 +11,7 @@
 #include "attach.h"
 #include "cmd.h"
 #include "grace.h"
+#include "listener.h"
 #include "log.h"
 #include "mapped.h"
 #include "object.h"
@@ -26,13 +27,13 @@ enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, 
        OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
-	{ OPT_HOOK, "hook", "HOOK", "auto, native, generic, tc", "where packets come in; auto" },
-	{ OPT_CONFIRM, "confirm", "WHERE", "auto, xdp", "where flows are confirmed; auto" },
+	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
+	{ OPT_CONFIRM, "confirm", "WHERE", "auto|xdp", "where flows are confirmed; auto" },
 	{ OPT_MAX, "max", "N", NULL, "flows the table is made for; by the machine's memory" },
 	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
-	{ OPT_XDP, "xdp", "METHOD", "auto, link", "how to attach to XDP; auto" },
-	{ OPT_TC, "tc", "METHOD", "auto, tcx, clsact", "how to attach to tc; auto" },
+	{ OPT_XDP, "xdp", "METHOD", "auto|link", "how to attach to XDP; auto" },
+	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
 	{ 0 },
 };
 
@@ -374,6 +375,7 @@ static long finish(const struct instance *in)
 	for (__u32 stage = 0; stage < CT_STAGE_MAX; stage++)
 		empty_stage(in, stage);
 	drop_unconfirmed(in);
+	listeners_reap(in); /* nobody waits for the dead */
 	if (table_open(&t, in))
 		return -1;
 	flows = table_flush(&t, CT_END_DETACHED);

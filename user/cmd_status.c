@@ -41,20 +41,30 @@ static const char *const programs[] = {
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
+/* Those that are not as they were made: in text nothing at all when there are none. */
 static void show_settings(struct out *o, const struct ct_settings *s, uint64_t max)
 {
-	out_group(o, "settings");
-#define X(id, key, seconds, help)                                                         \
-	if (key && s->hz && s->timeout[CT_T_##id] / s->hz != (seconds))                   \
-		out_u64(o, key ? key : "", s->timeout[CT_T_##id] / s->hz, NULL);
+	bool begun = o->json;
+
+	if (begun)
+		out_group(o, "settings");
+#define SHOW(key, value, usual)                                 \
+	if ((key) && (value) != (usual)) {                      \
+		if (!begun)                                     \
+			out_group(o, "settings");               \
+		begun = true;                                   \
+		out_u64(o, (key) ? (key) : "", (value), NULL);  \
+	}
+#define X(id, key, seconds, help) SHOW(key, s->timeout[CT_T_##id] / s->hz, (uint64_t)(seconds))
 	CT_TIMEOUTS(X)
 #undef X
-#define X(id, key, value, largest, help)                                                  \
-	if (s->knob[CT_K_##id] != (CT_K_##id == CT_K_MAX ? max : (uint64_t)(value)))      \
-		out_u64(o, key, s->knob[CT_K_##id], NULL);
+#define X(id, key, value, largest, help) \
+	SHOW(key, (uint64_t)s->knob[CT_K_##id], CT_K_##id == CT_K_MAX ? max : (uint64_t)(value))
 	CT_KNOBS(X)
 #undef X
-	out_group_end(o);
+#undef SHOW
+	if (begun)
+		out_group_end(o);
 }
 
 static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
@@ -132,7 +142,8 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 	out_u64(&o, "size", st->max_slots, NULL);
 	out_u64(&o, "unconfirmed", __atomic_load_n(&st->unconfirmed, __ATOMIC_RELAXED), NULL);
 	out_group_end(&o);
-	show_settings(&o, s, st->max_slots);
+	if (s->hz)
+		show_settings(&o, s, st->max_slots);
 	out_end(&o);
 	mapped_release(s, sizeof(*s));
 	mapped_release(st, sizeof(*st));

@@ -128,13 +128,17 @@ int listeners_reap(const struct instance *in)
 {
 	struct ct_listener *slots = mapped(in, "listener_state", SLOTS_SIZE);
 	struct ct_state *state = mapped(in, "state", sizeof(*state));
-	int rings = instance_fd(in, "listeners");
-	int living = rings;
+	int rings = instance_fd(in, "listeners"), lock = -1;
+	int living = slots && state ? 0 : -EIO; /* reported */
 
-	if (!slots || !state)
-		living = -EIO; /* reported */
-	else if (rings >= 0)
+	if (!living && rings < 0)
+		living = rings;
+	if (!living && in->lock < 0)
+		living = pins_lock(in->dir, &lock);
+	if (!living)
 		living = reap(in, state, slots, rings);
+	if (lock >= 0)
+		close(lock);
 	if (rings >= 0)
 		close(rings);
 	mapped_release(state, sizeof(*state));
@@ -175,7 +179,7 @@ static int register_ring(struct listener *l, uint32_t mask)
 {
 	struct ct_listener *mine = &l->slots[l->slot];
 
-	clear_slot(l->slots, l->rings, l->slot);
+	__atomic_store_n(&mine->mask, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->closed, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->delivered, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->lost, 0, __ATOMIC_SEQ_CST);

@@ -59,8 +59,9 @@ int listener_poll(struct listener *l, int timeout_ms);
 void listener_close(struct listener *l, bool drain);
 
 /*
- * Free the slots of listeners that died. The caller holds the lock of the instance (or nobody
- * else can have it). The number of living listeners, or -errno.
+ * Free the slots of listeners that died, so that nobody waits for them and no ring of theirs is
+ * filled. Takes the lock of the instance unless `in` holds it. The number of living listeners, or
+ * -errno.
  */
 int listeners_reap(const struct instance *in);
 

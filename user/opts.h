@@ -5,7 +5,7 @@
  *
  *	enum { OPT_ALL = OPT_LONG };
  *	static const struct opt options[] = {
- *		{ 'e', "event-mask", "TYPE[,...]", "new, update, destroy", "events to follow" },
+ *		{ 'e', "event-mask", "TYPE[,...]", "new|update|destroy", "events to follow" },
  *		{ OPT_ALL, "all", NULL, NULL, "every interface" },
  *		{ 0 },
  *	};
@@ -36,7 +36,7 @@ struct opt {
 	int id;             /* its letter, or OPT_LONG + n */
 	const char *name;   /* the long spelling; NULL when there is none */
 	const char *arg;    /* what its argument is called; NULL when it takes none */
-	const char *values; /* the words the argument may be, for help and completion; or NULL */
+	const char *values; /* the words it may be, "a|b", for help and completion; or NULL */
 	const char *help;
 };
 

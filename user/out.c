@@ -136,7 +136,7 @@ void out_string(struct out *o, const char *key, const char *value, const char *h
 		return;
 	}
 	put_key(o, key);
-	printf("%*s%s%s\n", VALUE_WIDTH, value, help ? "  " : "", help ? help : "");
+	printf("%s%s%s\n", value, help ? "  " : "", help ? help : "");
 }
 
 void out_summary(FILE *to, const char *format, ...)
