@@ -18,7 +18,9 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 C_FLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iinclude -Iuser -I$(O) $(CFLAGS)
 LIBS    := -lbpf -lelf -lz
 
-BPF_FLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Wimplicit-fallthrough -Ivmlinux -Iinclude
+# Block placement turns loops so that their head follows a plain instruction: "back-edge" before 6.4.
+BPF_FLAGS := -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-placement \
+	-Wall -Wextra -Wimplicit-fallthrough -Ivmlinux -Iinclude
 
 USER_SRC := $(wildcard user/*.c)
 USER_OBJ := $(USER_SRC:user/%.c=$(O)/user/%.o)

@@ -36,7 +36,8 @@ enum { false, true };
 
 /*
  * A function that the verifier checks once by itself, not anew on every path that calls it. Its
- * pointers are to memory of the size of their type, and may be NULL for all it knows.
+ * pointers are to memory of the size of their type, and may be NULL for all it knows. Before 6.2
+ * such memory can't be a map's key or value: these are copied, or the record is looked up again.
  */
 #define ct_global __attribute__((noinline))
 

@@ -34,6 +34,7 @@ static __always_inline struct ct_entry *ct_ctl_own(struct ct_pkt *pkt, const str
 	struct ct_entry *e;
 
 	pkt->pub.abi = CT_ABI;
+	pkt->slot = CT_REC_TC;
 	pkt->pub.tuple = m->flow.tuple;
 	pkt->now = ct_now();
 	if (pkt->pub.tuple.family != CT_IPV4 && pkt->pub.tuple.family != CT_IPV6)
@@ -186,7 +187,7 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, bool flush)
 	walk.end = m->reason;
 	walk.hz = s->hz;
 	walk.now = ct_now();
-	walk.used = READ_ONCE(st->next_slot[walk.engine & 1]);
+	walk.used = READ_ONCE(*ct_of(st->next_slot, walk.engine));
 	if (walk.used > st->max_slots)
 		walk.used = st->max_slots;
 	if (!flush) {

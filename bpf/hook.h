@@ -71,13 +71,6 @@ static __always_inline void ct_tag_xdp(struct xdp_md *ctx, enum ct_tag tag)
 	meta->tag = tag;
 }
 
-static __always_inline struct ct_pkt *ct_record(enum ct_record_slot slot)
-{
-	__u32 key = slot;
-
-	return bpf_map_lookup_elem(&record, &key);
-}
-
 /* The record, for a stage: NULL if another build filled it. */
 static __always_inline struct ct_pkt *ct_record_ours(enum ct_record_slot slot)
 {
@@ -90,7 +83,7 @@ static __always_inline struct ct_pkt *ct_record_ours(enum ct_record_slot slot)
 }
 
 static __always_inline void ct_record_begin(struct ct_pkt *pkt, const struct ct_iface *iface,
-					    enum ct_side side)
+					    enum ct_record_slot slot, enum ct_side side)
 {
 	pkt->pub.abi = CT_ABI;
 	pkt->pub.ifindex = iface->ifindex;
@@ -104,6 +97,7 @@ static __always_inline void ct_record_begin(struct ct_pkt *pkt, const struct ct_
 	pkt->flags = 0;
 	pkt->segments = 1;
 	pkt->side = side;
+	pkt->slot = slot;
 	pkt->iface_flags = iface->flags;
 	pkt->now = ct_now();
 }
@@ -125,7 +119,7 @@ static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *c
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 
-	ct_record_begin(pkt, iface, CT_INGRESS);
+	ct_record_begin(pkt, iface, CT_REC_XDP, CT_INGRESS);
 	return ct_record_parsed(pkt, ct_parse(&pkt->parsed, data, data_end, data_end - data, 0));
 }
 
@@ -135,7 +129,7 @@ static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff
 	int result = CT_PARSE_MORE;
 	__u32 how = 0;
 
-	ct_record_begin(pkt, iface, side);
+	ct_record_begin(pkt, iface, CT_REC_TC, side);
 	if (iface->flags & CT_IF_L3)
 		how |= CT_FRAME_L3;
 	if (skb->gso_size) {

@@ -185,11 +185,22 @@ static __always_inline __u64 ct_now_ns(__u64 now)
 	return ct_test_clock ? now * ct_ns_per_tick : bpf_ktime_get_ns();
 }
 
+static __always_inline struct ct_pkt *ct_record(__u32 slot)
+{
+	return bpf_map_lookup_elem(&record, &slot);
+}
+
 static __always_inline struct ct_state *ct_state(void)
 {
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&state, &zero);
+}
+
+/* pair[engine], in the form in which every verifier sees the bound. */
+static __always_inline __u32 *ct_of(__u32 pair[2], __u32 engine)
+{
+	return engine ? &pair[1] : &pair[0];
 }
 
 static __always_inline struct ct_settings *ct_settings(void)

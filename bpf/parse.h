@@ -139,7 +139,11 @@ static __always_inline const void *ct_at(const struct ct_frame *f, __u32 off, __
 
 	if (off > CT_PARSE_REACH)
 		return NULL;
-	p += off;
+	/* Once more: clang may have checked a copy, and verifiers before 6.8 don't see the relation. */
+	barrier_var(off);
+	p += off & CT_PARSE_REACH;
+	/* Or clang checks data + (off + len), which older verifiers do not connect with p. */
+	barrier_var(p);
 	if (p + len > (const char *)f->data_end)
 		return NULL;
 	return p;

@@ -40,7 +40,7 @@ struct ct_pkt {
 	__u8 swapped;         /* against the key's order */
 	__u8 side;            /* enum ct_side */
 	__u8 iface_flags;     /* CT_IF_* of its interface */
-	__u8 pad;
+	__u8 slot;            /* enum ct_record_slot: where this is */
 	__u64 now;            /* ticks */
 	union {
 		struct ct_key4 v4;

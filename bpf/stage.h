@@ -162,13 +162,17 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 	return CT_MET;
 }
 
-/* Rare, so not part of the fast path's code. */
-ct_global int ct_meet_unconfirmed(struct ct_pkt *pkt, struct ct_entry *e,
-					  const struct ct_settings *s)
+/* The same for a flow among the unconfirmed. Rare, so not part of the fast path's code. */
+ct_global int ct_meet_unconfirmed(__u32 record_slot)
 {
-	if (!pkt || !e || !s)
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_entry *e;
+
+	if (!pkt || !s)
 		return CT_MET_OVER;
-	return ct_meet(pkt, e, s, false);
+	e = ct_unconfirmed_lookup(pkt);
+	return e ? ct_meet(pkt, e, s, false) : CT_MET_OVER;
 }
 
 /*
@@ -253,20 +257,15 @@ static __always_inline void ct_in_find(struct ct_pkt *pkt, const struct ct_setti
 			return;
 		}
 	}
-	e = ct_unconfirmed_lookup(pkt);
-	if (e) {
-		met = ct_meet_unconfirmed(pkt, e, s);
-		if (met == CT_MET) {
-			if (pkt->pub.class == CT_NEW)
-				pkt->flags |= CT_PKT_UNCONFIRMED;
-			return;
-		}
-		if (met == CT_MET_BUSY) {
-			ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
-			return;
-		}
+	met = ct_meet_unconfirmed(pkt->slot);
+	if (met == CT_MET_OVER) {
+		ct_in_new(pkt, s);
+		return;
 	}
-	ct_in_new(pkt, s);
+	if (met == CT_MET_BUSY)
+		ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
+	else if (pkt->pub.class == CT_NEW)
+		pkt->flags |= CT_PKT_UNCONFIRMED;
 }
 
 /* Stage 1. What the parser found wrong, if anything, is in pub.reason. */
@@ -298,25 +297,26 @@ static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
 }
 
 /* A flow has met its own entry at confirm: two first packets at once. Act on it as the second. */
-ct_global int ct_clash(struct ct_pkt *pkt, const struct ct_settings *s)
+ct_global int ct_clash(__u32 record_slot)
 {
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
 	struct ct_entry *e;
 
 	if (!pkt || !s)
 		return CT_MET_OVER;
 	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
-	if (!e)
-		return CT_MET_OVER;
-	return ct_meet(pkt, e, s, true);
+	return e ? ct_meet(pkt, e, s, true) : CT_MET_OVER;
 }
 
 /*
- * Put the entry into the table and tell. `e` is the record's own, or a copy in the record of an
- * unconfirmed one; when it does not get in, the packet still passes, unless `full` says drop.
+ * Put the record's entry (its own, or the copy of an unconfirmed one) into the table and tell.
+ * When it does not get in, the packet still passes, unless `full` says drop.
  */
-static __always_inline enum ct_pass ct_confirm_entry(struct ct_pkt *pkt, struct ct_entry *e,
+static __always_inline enum ct_pass ct_confirm_entry(struct ct_pkt *pkt,
 						     const struct ct_settings *s)
 {
+	struct ct_entry *e = &pkt->entry;
 	const struct ct_state *st = ct_state();
 	bool tell = st && READ_ONCE(st->listening) & (1U << CT_EV_NEW);
 	__u64 phase = tell ? CT_WORD_LIVE | CT_WORD_BUSY : CT_WORD_LIVE;
@@ -328,8 +328,8 @@ static __always_inline enum ct_pass ct_confirm_entry(struct ct_pkt *pkt, struct 
 
 	/* Again if the flow that was in the way has gone meanwhile, or is being deleted. */
 	for (int i = 0; i < 4 && err == -CT_EEXIST; i++) {
-		err = ct_table_insert(pkt, e, s, phase);
-		if (err == -CT_EEXIST && ct_clash(pkt, s) == CT_MET) {
+		err = ct_table_insert(pkt->slot, phase);
+		if (err == -CT_EEXIST && ct_clash(pkt->slot) == CT_MET) {
 			ct_count(CT_C_CLASH_RESOLVED);
 			ct_count(CT_C_DROPPED_UNCONFIRMED);
 			return CT_PASS;
@@ -379,7 +379,7 @@ static __always_inline enum ct_pass ct_confirm_left(struct ct_pkt *pkt,
 	if (!(pkt->flags & CT_PKT_IN_RAN)) /* else a policy may have changed it */
 		pkt->pub.mark = e->mark;
 	/* In the table before it leaves the unconfirmed: the flow is never in neither. */
-	pass = ct_confirm_entry(pkt, &pkt->entry, s);
+	pass = ct_confirm_entry(pkt, s);
 	ct_unconfirmed_drop(pkt, e);
 	return pass;
 }
@@ -394,7 +394,7 @@ static __always_inline enum ct_pass ct_confirm(struct ct_pkt *pkt)
 		return CT_PASS;
 	if (pkt->flags & CT_PKT_PREPARED) {
 		ct_count(CT_C_CREATED);
-		return ct_confirm_entry(pkt, &pkt->entry, s);
+		return ct_confirm_entry(pkt, s);
 	}
 	if (pkt->flags & (CT_PKT_UNCONFIRMED | CT_PKT_LOOK))
 		return ct_confirm_left(pkt, s);

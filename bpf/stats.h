@@ -29,11 +29,13 @@ static __always_inline void ct_count_packet(const struct ct_pkt *pkt)
 	/* clang checks one copy and indexes with another: "R0 max value is outside of the ..." */
 	barrier_var(side);
 	barrier_var(class);
-	barrier_var(reason);
 	if (!s || side >= CT_SIDES || class >= CT_CLASS_MAX)
 		return;
 	s->packets[side][class]++;
-	if (reason && reason < CT_R_MAX)
+	if (!reason)
+		return;
+	barrier_var(reason);
+	if (reason < CT_R_MAX)
 		s->reasons[reason]++;
 }
 

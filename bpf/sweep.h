@@ -105,17 +105,17 @@ static __always_inline bool ct_sweep_slice(struct ct_state *st, __u32 engine, __
 	struct ct_slice slice = { .engine = engine, .now = now, .hz = hz };
 	long done;
 
-	if (engine > 1 || !hz)
+	if (!hz)
 		return false;
 	slice.now_seconds = now / hz;
-	slice.used = READ_ONCE(st->next_slot[engine]);
+	slice.used = READ_ONCE(*ct_of(st->next_slot, engine));
 	if (slice.used > st->max_slots)
 		slice.used = st->max_slots;
 	if (slots > slice.used)
 		slots = slice.used;
-	slice.at = st->cursor[engine];
+	slice.at = *ct_of(st->cursor, engine);
 	done = bpf_loop(slots, ct_sweep_slot, &slice, 0);
-	st->cursor[engine] = slice.at;
+	*ct_of(st->cursor, engine) = slice.at;
 	if (done > 0)
 		st->gc_scanned += done;
 	st->gc_expired += slice.expired;

@@ -199,9 +199,9 @@ static __always_inline int ct_slot_take(struct ct_state *st, __u32 engine, __u32
 
 	if (engine == 0 ? !bpf_map_pop_elem(&free4, slot) : !bpf_map_pop_elem(&free6, slot))
 		return 0;
-	if (engine > 1 || READ_ONCE(st->next_slot[engine]) >= st->max_slots)
+	if (READ_ONCE(*ct_of(st->next_slot, engine)) >= st->max_slots)
 		return -CT_ENOSPC;
-	next = __sync_fetch_and_add(&st->next_slot[engine], 1);
+	next = __sync_fetch_and_add(ct_of(st->next_slot, engine), 1);
 	if (next >= st->max_slots)
 		return -CT_ENOSPC; /* walkers bound next_slot by max_slots */
 	*slot = next;
@@ -245,15 +245,17 @@ ct_global int ct_table_destroy4(const struct ct_key4 *key, struct ct_entry *e, _
 					__u64 now)
 {
 	struct ct_tuple original;
+	struct ct_key4 k;
 
 	if (!key || !e)
 		return 0;
-	ct_tuple_of_key4(&original, key, e->swapped & 1);
+	k = *key;
+	ct_tuple_of_key4(&original, &k, e->swapped & 1);
 	e->status |= CT_S_DYING;
 	ct_event(CT_EV_DESTROY, end, &original, e, now);
 	ct_count_end(end);
 	ct_release_as(e, CT_WORD_DEAD);
-	ct_table_drop(0, key, e);
+	ct_table_drop(0, &k, e);
 	return 0;
 }
 
@@ -261,15 +263,17 @@ ct_global int ct_table_destroy6(const struct ct_key6 *key, struct ct_entry *e, _
 					__u64 now)
 {
 	struct ct_tuple original;
+	struct ct_key6 k;
 
 	if (!key || !e)
 		return 0;
-	ct_tuple_of_key6(&original, key, e->swapped & 1);
+	k = *key;
+	ct_tuple_of_key6(&original, &k, e->swapped & 1);
 	e->status |= CT_S_DYING;
 	ct_event(CT_EV_DESTROY, end, &original, e, now);
 	ct_count_end(end);
 	ct_release_as(e, CT_WORD_DEAD);
-	ct_table_drop(1, key, e);
+	ct_table_drop(1, &k, e);
 	return 0;
 }
 
@@ -386,14 +390,14 @@ ct_global int ct_evict(__u32 engine, __u64 now, __u32 hz)
 	struct ct_state *st = ct_state();
 	__u32 used, hand, second = ~0U;
 
-	if (!st || engine > 1)
+	if (!st)
 		return 0;
-	used = READ_ONCE(st->next_slot[engine]);
+	used = READ_ONCE(*ct_of(st->next_slot, engine));
 	if (used > st->max_slots)
 		used = st->max_slots;
 	if (!used)
 		return 0;
-	hand = __sync_fetch_and_add(&st->hand[engine], CT_EVICT_LOOK);
+	hand = __sync_fetch_and_add(ct_of(st->hand, engine), CT_EVICT_LOOK);
 	for (__u32 i = 0; i < CT_EVICT_LOOK; i++) {
 		__u32 slot = (hand + i) % used;
 		__u32 class = ct_hint_read(engine, slot) >> 6;
@@ -401,7 +405,7 @@ ct_global int ct_evict(__u32 engine, __u64 now, __u32 hz)
 		if (class == CT_HINT_UNREPLIED &&
 		    ct_slot_destroy(engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED, now, hz)) {
 			/* The others we looked past are next. */
-			__sync_fetch_and_sub(&st->hand[engine], CT_EVICT_LOOK - 1 - i);
+			__sync_fetch_and_sub(ct_of(st->hand, engine), CT_EVICT_LOOK - 1 - i);
 			return 1;
 		}
 		if (class == CT_HINT_REPLIED && second == ~0U)
@@ -432,21 +436,24 @@ full:
 }
 
 /*
- * Put a prepared entry into the table under the record's key. The entry is complete but for its
- * slot and word. 0; -CT_EEXIST: the flow is there already; -CT_ENOSPC: full; another -errno.
+ * Put the record's entry into the table under the record's key. It is complete but for its slot
+ * and word. 0; -CT_EEXIST: the flow is there already; -CT_ENOSPC: full; another -errno.
  *
  * With `phase` CT_WORD_LIVE|CT_WORD_BUSY the entry is in the table but still the caller's, who
  * ends that with ct_table_publish(): so nobody can update or destroy it before its NEW is out.
  */
-ct_global int ct_table_insert(struct ct_pkt *pkt, struct ct_entry *e,
-				      const struct ct_settings *s, __u64 phase)
+ct_global int ct_table_insert(__u32 record_slot, __u64 phase)
 {
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
 	struct ct_state *st = ct_state();
 	__u32 slot = 0, engine;
+	struct ct_entry *e;
 	long err;
 
-	if (!pkt || !e || !s || !st)
+	if (!pkt || !s || !st)
 		return -CT_ENOSPC;
+	e = &pkt->entry;
 	engine = ct_engine(pkt->original.family);
 	if (ct_table_reserve(engine, s, pkt->now, &slot))
 		return -CT_ENOSPC;
