@@ -123,11 +123,25 @@ static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *c
 	return ct_record_parsed(pkt, ct_parse(&pkt->parsed, data, data_end, data_end - data, 0));
 }
 
+/*
+ * Parse the readable part of an skb into the record. A function of its own for the verifier's sake:
+ * the parser is most of what it has to look at, and would be looked at for each call.
+ */
+ct_global int ct_parse_skb(struct __sk_buff *skb, __u32 how)
+{
+	struct ct_pkt *pkt = ct_record(CT_REC_TC);
+
+	if (!pkt)
+		return CT_PARSE_NOT_IP;
+	return ct_parse(&pkt->parsed, (void *)(long)skb->data, (void *)(long)skb->data_end,
+			skb->len, how);
+}
+
 static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff *skb,
 					    const struct ct_iface *iface, enum ct_side side)
 {
-	int result = CT_PARSE_MORE;
-	__u32 how = 0;
+	__u32 how = 0, reach = skb->len;
+	int result;
 
 	ct_record_begin(pkt, iface, CT_REC_TC, side);
 	if (iface->flags & CT_IF_L3)
@@ -136,23 +150,13 @@ static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff
 		how |= CT_FRAME_GSO;
 		pkt->segments = skb->gso_segs ?: 1;
 	}
-	/* Headers that are not in the linear part are pulled into it; their bytes stay as they are. */
-	for (int i = 0; i < 2; i++) {
-		void *data, *data_end;
-
-		if (i) {
-			__u32 reach = skb->len;
-
-			if (reach > CT_PARSE_REACH)
-				reach = CT_PARSE_REACH;
-			if (bpf_skb_pull_data(skb, reach))
-				break;
-		}
-		data = (void *)(long)skb->data;
-		data_end = (void *)(long)skb->data_end;
-		result = ct_parse(&pkt->parsed, data, data_end, skb->len, how);
-		if (result != CT_PARSE_MORE)
-			break;
+	result = ct_parse_skb(skb, how);
+	if (unlikely(result == CT_PARSE_MORE)) {
+		/* Headers outside the linear part are pulled into it; their bytes stay as they are. */
+		if (reach > CT_PARSE_REACH)
+			reach = CT_PARSE_REACH;
+		if (!bpf_skb_pull_data(skb, reach))
+			result = ct_parse_skb(skb, how);
 	}
 	return ct_record_parsed(pkt, result);
 }

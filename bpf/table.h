@@ -42,7 +42,7 @@
 #include "maps.h"
 #include "stats.h"
 
-#define CT_OWN_TRIES 256
+#define CT_OWN_TRIES 64
 #define CT_WORD_STUCK 0x08ULL
 
 #define CT_ENOENT 2
