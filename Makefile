@@ -10,7 +10,8 @@ PREFIX  ?= /usr/local
 VMLINUX_BTF ?= /sys/kernel/btf/vmlinux
 
 Q := $(if $(filter 0,$(V)),@)
-say = $(if $(filter 0,$(V)),@printf '  %-7s %s\n' $(1) $(2))
+silent := $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = $(if $(silent)$(filter-out 0,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
 # A compiler of the caller's choice may know more warnings than ours: they are shown, and no more.
 CFLAGS  ?= -O2 -g

@@ -555,7 +555,7 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 	if (nic.l3)
 		return fail("its frames have no Ethernet header", "use --hook tc", "%s", name);
 	if (*owner) {
-		char why[96];
+		char why[128];
 
 		snprintf(why, sizeof(why), "XDP is held by %s, which is not ours", owner);
 		return fail(why, "use --hook tc, or detach it", "%s", name);
