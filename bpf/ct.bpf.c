@@ -51,7 +51,7 @@ int ct_xdp_in(struct xdp_md *ctx)
 	bpf_tail_call(ctx, &xdp_stages, CT_STAGE_POLICY);
 	bpf_tail_call(ctx, &xdp_stages, CT_STAGE_CONFIRM);
 	ct_missing(pkt, CT_STAGE_CONFIRM);
-	ct_tag_xdp(ctx, CT_TAG_DONE);
+	ct_tag_xdp(ctx, pkt, CT_TAG_DONE);
 	return XDP_PASS;
 }
 
@@ -65,7 +65,7 @@ int ct_xdp_confirm(struct xdp_md *ctx)
 	if (pkt->iface_flags & CT_IF_CONFIRM_XDP)
 		return ct_confirm(pkt) == CT_DROP ? XDP_DROP : XDP_PASS;
 	/* Whether the packet is delivered or forwarded is not known yet: tc will. */
-	ct_tag_xdp(ctx, ct_leave(pkt) ? CT_TAG_UNCONFIRMED : CT_TAG_DONE);
+	ct_tag_xdp(ctx, pkt, ct_leave(pkt) ? CT_TAG_UNCONFIRMED : CT_TAG_DONE);
 	return XDP_PASS;
 }
 
@@ -75,25 +75,31 @@ int ct_tc_ingress(struct __sk_buff *skb)
 {
 	struct ct_iface *iface = ct_iface(skb->ifindex);
 	struct ct_pkt *pkt = ct_record(CT_REC_TC);
-	enum ct_tag tag = CT_TAG_NONE;
+	__u32 told = skb->tc_index;
+	enum ct_tag tag;
 
+	barrier_var(told); /* read once, here: "dereference of modified ctx ptr" otherwise */
 	if (!iface || !pkt || skb->pkt_type == PACKET_OTHERHOST)
 		return TC_ACT_UNSPEC;
+	if (iface->flags & CT_IF_CONFIRM_XDP)
+		return TC_ACT_UNSPEC; /* XDP did it all */
 	if (iface->hook != CT_HOOK_TC)
-		tag = ct_tag_meta(skb);
-	else if (iface->flags & CT_IF_LOOPBACK)
-		tag = ct_tag_decode(skb->tc_index); /* seen when it went out */
+		told = ct_tag_meta(skb);
+	else if (!(iface->flags & CT_IF_LOOPBACK))
+		told = 0; /* on lo it has been seen when it went out */
+	tag = ct_tag_decode(told);
 	if (tag == CT_TAG_DONE) {
-		ct_tag_skb(skb, tag);
+		ct_tag_write(skb, told);
 		return TC_ACT_UNSPEC;
 	}
 	/* An unconfirmed flow must find its confirm even after `in` has been switched off. */
 	if (tag == CT_TAG_NONE && !(READ_ONCE(iface->flags) & CT_IF_ACTIVE))
 		return TC_ACT_UNSPEC;
-	if (!ct_pkt_from_skb(pkt, skb, iface, CT_INGRESS))
+	if (!ct_pkt_from_skb(pkt, skb, iface, CT_INGRESS, iface->zone))
 		return TC_ACT_UNSPEC;
 	if (tag == CT_TAG_UNCONFIRMED) {
 		pkt->flags |= CT_PKT_UNCONFIRMED;
+		ct_record_hash(pkt);
 		bpf_tail_call(skb, &tc_stages, CT_STAGE_CONFIRM);
 		ct_missing(pkt, CT_STAGE_CONFIRM);
 	} else {
@@ -103,37 +109,47 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
-/* A packet goes out: this host's own, or one it forwards. */
+/*
+ * A packet goes out: this host's own, or one it forwards. `from`, the interface it came in by, and
+ * the tag that was put on there say whether `in` has seen it.
+ */
 SEC("tc")
 int ct_tc_egress(struct __sk_buff *skb)
 {
-	struct ct_iface *iface = ct_iface(skb->ifindex);
+	struct ct_iface *iface = ct_iface(skb->ifindex), *from = NULL;
+	enum ct_tag tag = ct_tag_decode(skb->tc_index);
 	struct ct_pkt *pkt = ct_record(CT_REC_TC);
-	struct ct_iface *from = NULL;
-	enum ct_tag tag;
+	__u32 told = skb->tc_index;
 
 	if (!iface || !pkt)
 		return TC_ACT_UNSPEC;
 	if (skb->ingress_ifindex)
 		from = ct_iface(skb->ingress_ifindex);
-	if (!from) {
-		/* Ours, or from an interface where nobody looked: the whole chain, here. */
-		if (!(READ_ONCE(iface->flags) & CT_IF_ACTIVE))
+	if (from && (tag == CT_TAG_DONE || from->flags & CT_IF_CONFIRM_XDP))
+		return TC_ACT_UNSPEC;
+	if (!ct_pkt_from_skb(pkt, skb, iface, CT_EGRESS, from ? from->zone : iface->zone))
+		return TC_ACT_UNSPEC;
+	/*
+	 * A bridge, a VLAN device and the like put themselves in the place of `from`. Then only the
+	 * tag tells, if it is about this packet and not about one that this one carries.
+	 */
+	if (!from && tag != CT_TAG_NONE) {
+		ct_record_hash(pkt);
+		if (!ct_tag_matches(told, pkt->hash))
+			tag = CT_TAG_NONE;
+		else if (tag == CT_TAG_DONE)
 			return TC_ACT_UNSPEC;
-		if (!ct_pkt_from_skb(pkt, skb, iface, CT_EGRESS))
+	}
+	if (tag == CT_TAG_NONE && (!from || !(READ_ONCE(from->flags) & CT_IF_ACTIVE))) {
+		/* Ours, or from where nobody looks: the whole chain, here. */
+		if (!(READ_ONCE(iface->flags) & CT_IF_ACTIVE))
 			return TC_ACT_UNSPEC;
 		bpf_tail_call(skb, &tc_stages, CT_STAGE_IN);
 		ct_missing(pkt, CT_STAGE_IN);
 		return TC_ACT_UNSPEC;
 	}
-	if (from->flags & CT_IF_CONFIRM_XDP)
-		return TC_ACT_UNSPEC;
-	tag = ct_tag_decode(skb->tc_index);
-	if (tag == CT_TAG_DONE)
-		return TC_ACT_UNSPEC;
 	/* Unconfirmed; or without a tag: it crossed an attach, or somebody wiped the tag off. */
-	if (!ct_pkt_from_skb(pkt, skb, iface, CT_EGRESS) || pkt->pub.reason ||
-	    pkt->parsed.icmp_error)
+	if (pkt->pub.reason || pkt->parsed.icmp_error)
 		return TC_ACT_UNSPEC;
 	pkt->flags |= tag == CT_TAG_UNCONFIRMED ? CT_PKT_UNCONFIRMED : CT_PKT_LOOK;
 	bpf_tail_call(skb, &tc_stages, CT_STAGE_CONFIRM);
@@ -153,7 +169,7 @@ int ct_tc_in(struct __sk_buff *skb)
 	bpf_tail_call(skb, &tc_stages, CT_STAGE_POLICY);
 	bpf_tail_call(skb, &tc_stages, CT_STAGE_CONFIRM);
 	ct_missing(pkt, CT_STAGE_CONFIRM);
-	ct_tag_skb(skb, CT_TAG_DONE);
+	ct_tag_skb(skb, pkt, CT_TAG_DONE);
 	return TC_ACT_UNSPEC;
 }
 
@@ -167,16 +183,16 @@ int ct_tc_confirm(struct __sk_buff *skb)
 	if (pkt->side == CT_INGRESS) {
 		if (!(pkt->flags & (CT_PKT_PREPARED | CT_PKT_UNCONFIRMED))) {
 			pkt->pub.pending = 0;
-			ct_tag_skb(skb, CT_TAG_DONE);
+			ct_tag_skb(skb, pkt, CT_TAG_DONE);
 			return TC_ACT_UNSPEC;
 		}
-		if (ct_where(skb, pkt) == CT_WHERE_LATER) {
-			ct_tag_skb(skb, ct_leave(pkt) ? CT_TAG_UNCONFIRMED : CT_TAG_DONE);
+		if (ct_where(skb) == CT_WHERE_LATER) {
+			ct_tag_skb(skb, pkt, ct_leave(pkt) ? CT_TAG_UNCONFIRMED : CT_TAG_DONE);
 			return TC_ACT_UNSPEC;
 		}
-		ct_tag_skb(skb, CT_TAG_DONE);
+		ct_tag_skb(skb, pkt, CT_TAG_DONE);
 	} else if (pkt->iface_flags & CT_IF_LOOPBACK) {
-		ct_tag_skb(skb, CT_TAG_DONE);
+		ct_tag_skb(skb, pkt, CT_TAG_DONE);
 	}
 	return ct_confirm(pkt) == CT_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }

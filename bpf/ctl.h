@@ -2,7 +2,10 @@
 /*
  * Control programs: what user space has the kernel do with the table. They are tc programs that no
  * interface runs; BPF_PROG_TEST_RUN does, with a struct ct_ctl for a packet, which they answer in.
- * test_run switches softirqs off, so an entry is owned here as briefly as by a packet.
+ *
+ * test_run switches softirqs off since 6.3, so an entry is owned here as briefly as by a packet.
+ * Before, a packet may come in between on this CPU: hence a record of their own, atomic counts,
+ * and, if it is for the very flow that is owned at the moment, a packet that finds it busy.
  */
 #ifndef CTL_H
 #define CTL_H
@@ -34,7 +37,7 @@ static __always_inline struct ct_entry *ct_ctl_own(struct ct_pkt *pkt, const str
 	struct ct_entry *e;
 
 	pkt->pub.abi = CT_ABI;
-	pkt->slot = CT_REC_TC;
+	pkt->slot = CT_REC_CTL;
 	pkt->pub.tuple = m->flow.tuple;
 	pkt->now = ct_now();
 	if (pkt->pub.tuple.family != CT_IPV4 && pkt->pub.tuple.family != CT_IPV6)
@@ -49,7 +52,7 @@ static __always_inline struct ct_entry *ct_ctl_own(struct ct_pkt *pkt, const str
 static __always_inline int ct_ctl_do_get(struct __sk_buff *skb)
 {
 	struct ct_ctl *m = ct_ctl_message(skb);
-	struct ct_pkt *pkt = ct_record(CT_REC_TC);
+	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
 	struct ct_entry *e;
 
 	if (!m || !pkt)
@@ -73,7 +76,7 @@ static __always_inline int ct_ctl_do_get(struct __sk_buff *skb)
 static __always_inline int ct_ctl_do_delete(struct __sk_buff *skb)
 {
 	struct ct_ctl *m = ct_ctl_message(skb);
-	struct ct_pkt *pkt = ct_record(CT_REC_TC);
+	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
 	__u64 word;
 	struct ct_entry *e;
 	__u32 end;
@@ -210,7 +213,7 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, bool flush)
 	return walk.at >= walk.used ? 0 : 1;
 }
 
-/* Arm the sweep. */
+/* Arm the sweep; where it is armed already, it merely comes a second from now. */
 static __always_inline int ct_ctl_do_arm(void)
 {
 	__u32 zero = 0;
@@ -223,7 +226,7 @@ static __always_inline int ct_ctl_do_arm(void)
 	return bpf_timer_start(&t->timer, CT_ROUND_NS, 0) ? CT_ENOSPC : 0;
 }
 
-/* Sweep now, as the timer would: all slots, and with m->first set every unconfirmed one. */
+/* Sweep now: one run of what the timer does; with m->first set, every unconfirmed entry. */
 static __always_inline int ct_ctl_do_sweep(struct __sk_buff *skb)
 {
 	struct ct_ctl *m = ct_ctl_message(skb);

@@ -8,6 +8,7 @@
 
 #include "maps.h"
 #include "stats.h"
+#include "table.h"
 
 /* <linux/pkt_cls.h> */
 #define TC_ACT_UNSPEC (-1) /* go on with the next program or filter: a tracker decides nothing */
@@ -17,8 +18,11 @@
 
 /*
  * What a hook tells the next: in front of the packet from XDP to tc ingress (metadata), in
- * skb->tc_index from there to tc egress. The magic is random per instance, because after a
- * decapsulation, or behind somebody else's program, anything may stand in either place.
+ * skb->tc_index from there to tc egress. Anything may stand in either place behind somebody else's
+ * program, so both carry a magic that is random per instance; and after an encapsulation it is
+ * about another packet, so the tag has some bits of the flow's hash, for those who can compare.
+ *
+ *	tag: magic:7 hash:7 enum ct_tag:2
  */
 enum ct_tag {
 	CT_TAG_NONE,        /* `in` has not seen it, or nobody can tell */
@@ -31,44 +35,54 @@ struct ct_meta {
 	__u32 tag;
 };
 
-#define CT_TAG_BITS 2
-
-static __always_inline __u32 ct_tag_encode(enum ct_tag tag)
+static __always_inline __u32 ct_tag_encode(__u32 hash, enum ct_tag tag)
 {
-	return (ct_magic << CT_TAG_BITS | tag) & 0xffff;
+	return (ct_magic & 0x7f) << 9 | (hash & 0x7f) << 2 | tag;
 }
 
-static __always_inline enum ct_tag ct_tag_decode(__u32 tc_index)
+static __always_inline enum ct_tag ct_tag_decode(__u32 tag)
 {
-	if (!tc_index || (tc_index ^ ct_tag_encode(CT_TAG_NONE)) >> CT_TAG_BITS)
-		return CT_TAG_NONE;
-	return tc_index & 3;
+	return (tag >> 9 & 0x7f) == (ct_magic & 0x7f) ? tag & 3 : CT_TAG_NONE;
+}
+
+/* Is the tag about the packet of this hash? */
+static __always_inline bool ct_tag_matches(__u32 tag, __u32 hash)
+{
+	return (tag >> 2 & 0x7f) == (hash & 0x7f);
 }
 
 /* tc_classid too: a program behind us that returns TC_ACT_OK makes the kernel copy it over. */
-static __always_inline void ct_tag_skb(struct __sk_buff *skb, enum ct_tag tag)
+static __always_inline void ct_tag_write(struct __sk_buff *skb, __u32 tag)
 {
-	skb->tc_index = ct_tag_encode(tag);
-	skb->tc_classid = ct_tag_encode(tag);
+	skb->tc_index = tag;
+	skb->tc_classid = tag;
 }
 
-static __always_inline enum ct_tag ct_tag_meta(struct __sk_buff *skb)
+static __always_inline void ct_tag_skb(struct __sk_buff *skb, const struct ct_pkt *pkt,
+				       enum ct_tag tag)
+{
+	ct_tag_write(skb, ct_tag_encode(pkt->hash, tag));
+}
+
+/* The tag that XDP has put in front of the packet; 0: none. */
+static __always_inline __u32 ct_tag_meta(struct __sk_buff *skb)
 {
 	struct ct_meta *meta = (void *)(long)skb->data_meta;
 
 	if ((void *)(meta + 1) > (void *)(long)skb->data || meta->magic != ct_magic)
-		return CT_TAG_NONE;
-	return meta->tag & 3;
+		return 0;
+	return meta->tag;
 }
 
-static __always_inline void ct_tag_xdp(struct xdp_md *ctx, enum ct_tag tag)
+static __always_inline void ct_tag_xdp(struct xdp_md *ctx, const struct ct_pkt *pkt,
+				       enum ct_tag tag)
 {
 	struct ct_meta *meta = (void *)(long)ctx->data_meta;
 
 	if ((void *)(meta + 1) > (void *)(long)ctx->data)
 		return; /* there is none: the whole chain runs in XDP */
 	meta->magic = ct_magic;
-	meta->tag = tag;
+	meta->tag = ct_tag_encode(pkt->hash, tag);
 }
 
 /* The record, for a stage: NULL if another build filled it. */
@@ -83,8 +97,13 @@ static __always_inline struct ct_pkt *ct_record_ours(enum ct_record_slot slot)
 }
 
 static __always_inline void ct_record_begin(struct ct_pkt *pkt, const struct ct_iface *iface,
-					    enum ct_record_slot slot, enum ct_side side)
+					    enum ct_record_slot slot, enum ct_side side,
+					    __u16 zone)
 {
+	/* The packet before this one met `in` and never came to confirm. */
+	if (pkt->pub.pending)
+		ct_count(CT_C_DROP_POLICY);
+	pkt->pub.pending = 0;
 	pkt->pub.abi = CT_ABI;
 	pkt->pub.ifindex = iface->ifindex;
 	pkt->pub.class = CT_UNTRACKED;
@@ -92,10 +111,11 @@ static __always_inline void ct_record_begin(struct ct_pkt *pkt, const struct ct_
 	pkt->pub.reason = 0;
 	pkt->pub.state = 0;
 	pkt->pub.status = 0;
-	pkt->pub.zone = iface->zone;
+	pkt->pub.zone = zone;
 	pkt->pub.mark = 0;
 	pkt->flags = 0;
 	pkt->segments = 1;
+	pkt->hash = 0;
 	pkt->side = side;
 	pkt->slot = slot;
 	pkt->iface_flags = iface->flags;
@@ -105,13 +125,22 @@ static __always_inline void ct_record_begin(struct ct_pkt *pkt, const struct ct_
 /* The parser's result into the record. False if the packet is none of ours. */
 static __always_inline bool ct_record_parsed(struct ct_pkt *pkt, int result)
 {
-	if (result < 0)
+	if (result == CT_PARSE_NOT_IP)
 		return false;
-	pkt->pub.reason = result;
+	pkt->pub.reason = result == CT_PARSE_MORE ? CT_R_UNREADABLE : result;
 	pkt->pub.len = pkt->parsed.len;
 	pkt->pub.tuple = pkt->parsed.tuple;
 	pkt->pub.tuple.zone = pkt->pub.zone;
 	return true;
+}
+
+/* The key and hash of a packet for which `in` has not run at this hook. */
+static __always_inline void ct_record_hash(struct ct_pkt *pkt)
+{
+	if (pkt->pub.reason)
+		return;
+	pkt->parsed.inner.zone = pkt->pub.zone;
+	ct_table_key(pkt, pkt->parsed.icmp_error ? &pkt->parsed.inner : &pkt->pub.tuple);
 }
 
 static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *ctx,
@@ -119,9 +148,12 @@ static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *c
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 
-	ct_record_begin(pkt, iface, CT_REC_XDP, CT_INGRESS);
+	ct_record_begin(pkt, iface, CT_REC_XDP, CT_INGRESS, iface->zone);
 	return ct_record_parsed(pkt, ct_parse(&pkt->parsed, data, data_end, data_end - data, 0));
 }
+
+/* Nearly all headers are within this; more is pulled only when it is not enough. */
+#define CT_PULL_FIRST 256
 
 /*
  * Parse the readable part of an skb into the record. A function of its own for the verifier's sake:
@@ -138,12 +170,13 @@ ct_global int ct_parse_skb(struct __sk_buff *skb, __u32 how)
 }
 
 static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff *skb,
-					    const struct ct_iface *iface, enum ct_side side)
+					    const struct ct_iface *iface, enum ct_side side,
+					    __u16 zone)
 {
-	__u32 how = 0, reach = skb->len;
+	__u32 how = 0;
 	int result;
 
-	ct_record_begin(pkt, iface, CT_REC_TC, side);
+	ct_record_begin(pkt, iface, CT_REC_TC, side, zone);
 	if (iface->flags & CT_IF_L3)
 		how |= CT_FRAME_L3;
 	if (skb->gso_size) {
@@ -151,12 +184,13 @@ static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff
 		pkt->segments = skb->gso_segs ?: 1;
 	}
 	result = ct_parse_skb(skb, how);
-	if (unlikely(result == CT_PARSE_MORE)) {
-		/* Headers outside the linear part are pulled into it; their bytes stay as they are. */
-		if (reach > CT_PARSE_REACH)
-			reach = CT_PARSE_REACH;
-		if (!bpf_skb_pull_data(skb, reach))
-			result = ct_parse_skb(skb, how);
+	/* Headers outside the linear part are pulled into it; their bytes stay as they are. */
+	for (int i = 0; i < 2 && unlikely(result == CT_PARSE_MORE); i++) {
+		__u32 reach = i ? CT_PARSE_REACH : CT_PULL_FIRST;
+
+		if (bpf_skb_pull_data(skb, skb->len < reach ? skb->len : reach))
+			break;
+		result = ct_parse_skb(skb, how);
 	}
 	return ct_record_parsed(pkt, result);
 }
@@ -172,30 +206,42 @@ enum ct_where {
 #define CT_FIB_UNREACHABLE 2
 #define CT_FIB_PROHIBIT 3
 #define CT_FIB_NO_NEIGH 7
+#define CT_FIB_FRAG_NEEDED 8
 
-/* Asked for first packets only. */
-static __always_inline enum ct_where ct_where(struct __sk_buff *skb, const struct ct_pkt *pkt)
+/* Asked for first packets only; of the packet in the record of tc. enum ct_where. */
+ct_global int ct_where(struct __sk_buff *skb)
 {
-	const struct ct_tuple *t = &pkt->pub.tuple;
+	struct ct_pkt *pkt = ct_record(CT_REC_TC);
 	struct bpf_fib_lookup fib = {};
+	const struct ct_tuple *t;
 	struct ct_iface *out;
 
+	if (!pkt)
+		return CT_WHERE_HERE;
+	t = &pkt->pub.tuple;
 	/* The host's own address as source, from outside: the host takes it for a forgery. */
 	if (ct_addr_equal(&t->src, &t->dst))
 		return CT_WHERE_LATER;
 	fib.family = t->family;
 	fib.l4_protocol = t->proto;
+	if (t->proto == CT_IPPROTO_TCP || t->proto == CT_IPPROTO_UDP) {
+		fib.sport = t->sport;
+		fib.dport = t->dport;
+	}
 	fib.ifindex = skb->ingress_ifindex;
 	if (t->family == CT_IPV4) {
+		fib.tos = pkt->parsed.tos;
 		fib.ipv4_src = t->src.ip;
 		fib.ipv4_dst = t->dst.ip;
 	} else {
+		fib.flowinfo = bpf_htonl(pkt->parsed.tos << 20);
 		__builtin_memcpy(fib.ipv6_src, t->src.ip6, sizeof(fib.ipv6_src));
 		__builtin_memcpy(fib.ipv6_dst, t->dst.ip6, sizeof(fib.ipv6_dst));
 	}
 	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
 	case CT_FIB_SUCCESS:
 	case CT_FIB_NO_NEIGH:
+	case CT_FIB_FRAG_NEEDED:
 		out = ct_iface(fib.ifindex);
 		return out && out->flags & CT_IF_CONFIRMS ? CT_WHERE_LATER : CT_WHERE_HERE;
 	case CT_FIB_BLACKHOLE:

@@ -55,6 +55,8 @@ struct ct_parsed {
 	__u8 fragment;         /* the first of several: lengths inside may exceed it */
 	__u8 walk_next;        /* where ct_skip_ext() is: type of the header, and its offset */
 	__u32 walk_off;
+	__u8 tos;              /* IPv4 type of service, IPv6 traffic class */
+	__u8 pad[3];
 };
 
 /* Headers as they are on the wire, without bit-fields: the same on every machine. */
@@ -486,6 +488,7 @@ static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_fra
 	p->tuple.src.ip = h->src;
 	p->tuple.dst.ip = h->dst;
 	p->len = len;
+	p->tos = h->tos;
 	if (h->frag & bpf_htons(0x1fff))
 		return CT_R_FRAGMENT;
 	p->fragment = !!(h->frag & bpf_htons(0x2000));
@@ -515,6 +518,7 @@ static __always_inline int ct_parse_ip6(struct ct_parsed *p, const struct ct_fra
 	__builtin_memcpy(p->tuple.src.ip6, h->src, sizeof(h->src));
 	__builtin_memcpy(p->tuple.dst.ip6, h->dst, sizeof(h->dst));
 	p->len = len;
+	p->tos = (h->version_class & 0xf) << 4 | h->class_flow[0] >> 4;
 	WRITE_ONCE(p->walk_next, h->next);
 	WRITE_ONCE(p->walk_off, off + sizeof(*h));
 	end = off + len;

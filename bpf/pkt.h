@@ -24,6 +24,7 @@
 enum ct_record_slot {
 	CT_REC_XDP,
 	CT_REC_TC,
+	CT_REC_CTL, /* control programs: packets may interrupt them before 6.3 */
 	CT_RECORDS,
 };
 

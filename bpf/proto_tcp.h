@@ -24,6 +24,7 @@ enum ct_tcp_peer_flags {
 
 enum ct_tcp_flow_flags {
 	CT_TF_SIMULTANEOUS = 0x1, /* both sides opened with a SYN */
+	CT_TF_CHALLENGE = 0x2,    /* a SYN came in LAST_ACK: its answer may be a challenge ACK */
 };
 
 /*
@@ -173,9 +174,21 @@ static __always_inline void ct_tcp_packet(struct ct_entry *e, const struct ct_pa
 			new = CT_TCP_SYN_RECV;
 		} else {
 			ct_tcp_remember(t, p, dir, index);
+			if (index == CT_TI_SYN && dir == CT_ORIGINAL && old == CT_TCP_LAST_ACK)
+				t->flags |= CT_TF_CHALLENGE;
 			step->verdict = CT_V_IGNORE;
 			return;
 		}
+	}
+	/*
+	 * The ACK that answers a SYN in LAST_ACK is not the last one of the old connection but a
+	 * challenge (RFC 5961 4): whoever sent the SYN will reset, if it meant it.
+	 */
+	if (new == CT_TCP_TIME_WAIT && old == CT_TCP_LAST_ACK && index == CT_TI_ACK &&
+	    t->last_dir != dir && t->last_index == CT_TI_SYN && t->flags & CT_TF_CHALLENGE) {
+		t->flags &= ~CT_TF_CHALLENGE;
+		step->verdict = CT_V_IGNORE;
+		return;
 	}
 	barrier_var(new); /* or clang checks another copy of it than the one that indexes below */
 	if (new >= CT_TCP_STATE_MAX) {

@@ -21,7 +21,8 @@ static __always_inline void ct_udp_packet(const struct ct_entry *e, const struct
 					  __u64 now, struct ct_step *step)
 {
 	/* The reply bit is set after this, so the first reply still finds an unreplied flow. */
-	if (!(e->status & CT_S_SEEN_REPLY) || (__s32)((__u32)now - e->l4.udp.stream_at) <= 0) {
+	if (!(e->status & CT_S_SEEN_REPLY) ||
+	    (!(e->status & CT_S_ASSURED) && (__s32)((__u32)now - e->l4.udp.stream_at) <= 0)) {
 		step->timeout = ct_timeout(s, CT_T_UDP);
 		return;
 	}

@@ -75,8 +75,20 @@ static __always_inline void ct_account(struct ct_pkt *pkt, struct ct_entry *e, e
 enum ct_met {
 	CT_MET,      /* classified; the entry has been given back, or is gone with the packet counted */
 	CT_MET_OVER, /* the entry is no more (or was never this flow's): the packet is a first one */
-	CT_MET_BUSY, /* another CPU holds it */
+	CT_MET_BUSY, /* another CPU holds it, for longer than we can wait */
 };
+
+/*
+ * The packet's flow is there, but can't be had. It gets the class that it would have had in all
+ * likelihood; its flow doesn't see it.
+ */
+static __always_inline void ct_met_busy(struct ct_pkt *pkt, const struct ct_entry *e)
+{
+	__u16 status = e ? READ_ONCE(e->status) : 0;
+
+	ct_classify(pkt, status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW, CT_R_NONE);
+	ct_count(CT_C_CONTENDED);
+}
 
 /*
  * Let a packet act on the entry that was found for it: in the table, or among the unconfirmed.
@@ -93,8 +105,12 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 	int err;
 
 	err = ct_own(e, pkt->hash);
-	if (err)
-		return err == -CT_EBUSY ? CT_MET_BUSY : CT_MET_OVER;
+	if (unlikely(err)) {
+		if (err != -CT_EBUSY)
+			return CT_MET_OVER;
+		ct_met_busy(pkt, e);
+		return CT_MET_BUSY;
+	}
 	if (unlikely(ct_expired(e, pkt->now))) {
 		if (confirmed) {
 			ct_table_destroy(pkt, family, e, CT_END_TIMEOUT);
@@ -201,7 +217,8 @@ static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
 	enum ct_dir dir;
 
 	if (err == -CT_EBUSY) {
-		ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
+		ct_classify(pkt, CT_RELATED, CT_R_NONE);
+		ct_count(CT_C_CONTENDED);
 		return;
 	}
 	if (err || !e) {
@@ -241,31 +258,146 @@ static __always_inline void ct_in_new(struct ct_pkt *pkt, const struct ct_settin
 	pkt->flags |= CT_PKT_PREPARED;
 }
 
+/* A flow has met its own entry at confirm: two first packets at once. Act on it as the second. */
+ct_global int ct_clash(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_entry *e;
+
+	if (!pkt || !s)
+		return CT_MET_OVER;
+	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
+	return e ? ct_meet(pkt, e, s, true) : CT_MET_OVER;
+}
+
+/*
+ * Put the record's entry (its own, or the copy of an unconfirmed one) into the table and tell.
+ * When it does not get in, the packet still passes, unless `full` says drop. enum ct_pass.
+ */
+ct_global int ct_confirm_entry(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_entry *e;
+	int err = -CT_EEXIST;
+
+	if (!pkt || !s)
+		return CT_PASS;
+	e = &pkt->entry;
+	e->status |= CT_S_CONFIRMED;
+	e->mark = pkt->pub.mark;
+	e->start = s->knob[CT_K_TIMESTAMP] ? ct_now_ns(pkt->now) : 0;
+
+	/* Again if the flow that was in the way has gone meanwhile, or is being deleted. */
+	for (int i = 0; i < 4 && err == -CT_EEXIST; i++) {
+		err = ct_table_insert(record_slot);
+		if (err == -CT_EEXIST && ct_clash(record_slot) != CT_MET_OVER) {
+			ct_count(CT_C_CLASH_RESOLVED);
+			ct_count(CT_C_DROPPED_UNCONFIRMED);
+			return CT_PASS;
+		}
+	}
+	if (!err) {
+		ct_count(CT_C_CONFIRMED);
+		ct_event(CT_EV_NEW, CT_END_NONE, &pkt->original, e, pkt->now);
+		ct_table_publish(pkt);
+		return CT_PASS;
+	}
+	ct_count(CT_C_DROPPED_UNCONFIRMED);
+	if (err != -CT_ENOSPC) {
+		ct_count(CT_C_INSERT_FAILED);
+		return CT_PASS;
+	}
+	if (s->knob[CT_K_FULL]) {
+		ct_count(CT_C_DROP_TABLE_FULL);
+		return CT_DROP;
+	}
+	ct_count(CT_C_UNTRACKED_FULL);
+	return CT_PASS;
+}
+
+/*
+ * Take the unconfirmed flow that began with a packet of tuple pkt->original: a copy of its entry
+ * into the record, and nobody else will confirm it. It is deleted when it is in the table, so that
+ * the flow is never in neither. 0, -CT_ENOENT, -CT_EBUSY.
+ */
+static __always_inline int ct_take_left(struct ct_pkt *pkt)
+{
+	struct ct_entry *e = bpf_map_lookup_elem(&unconfirmed, &pkt->original);
+	int err;
+
+	if (!e)
+		return -CT_ENOENT;
+	err = ct_own(e, pkt->hash);
+	if (err)
+		return err;
+	pkt->entry = *e;
+	ct_release_as(e, CT_WORD_DEAD);
+	return 0;
+}
+
+/* Confirm a flow that an earlier hook left among the unconfirmed. */
+static __always_inline enum ct_pass ct_confirm_left(struct ct_pkt *pkt)
+{
+	enum ct_pass pass;
+
+	ct_table_key(pkt, &pkt->pub.tuple);
+	pkt->original = pkt->pub.tuple;
+	if (ct_take_left(pkt)) {
+		/* It is in the table when another packet of the flow was quicker. */
+		if (!ct_table_lookup(pkt, pkt->pub.tuple.family))
+			ct_count(pkt->flags & CT_PKT_LOOK ? CT_C_CONFIRM_WITHOUT_IN :
+							    CT_C_CONFIRM_MISSED);
+		return CT_PASS;
+	}
+	if (!(pkt->flags & CT_PKT_IN_RAN)) /* else a policy may have changed it */
+		pkt->pub.mark = pkt->entry.mark;
+	pass = ct_confirm_entry(pkt->slot);
+	ct_unconfirmed_delete(&pkt->original);
+	return pass;
+}
+
+/*
+ * This host answers a packet which, we thought, it would forward: it was delivered after all (a
+ * transparent proxy, a routing rule we can't see). Its flow is taken from among the unconfirmed,
+ * meets the answer, and is confirmed with it here. enum ct_met.
+ */
+ct_global int ct_meet_answered(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+
+	if (!pkt || !s)
+		return CT_MET_OVER;
+	ct_tuple_invert(&pkt->pub.tuple, &pkt->original);
+	if (ct_take_left(pkt))
+		return CT_MET_OVER;
+	ct_unconfirmed_delete(&pkt->original);
+	ct_count(CT_C_DROPPED_UNCONFIRMED); /* it is created anew below */
+	ct_release(&pkt->entry);
+	if (ct_meet(pkt, &pkt->entry, s, false) == CT_MET && pkt->pub.class == CT_ESTABLISHED)
+		pkt->flags |= CT_PKT_PREPARED;
+	return CT_MET;
+}
+
 static __always_inline void ct_in_find(struct ct_pkt *pkt, const struct ct_settings *s)
 {
 	struct ct_entry *e;
-	enum ct_met met;
+	int met;
 
 	ct_table_key(pkt, &pkt->pub.tuple);
 	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
-	if (likely(e)) {
-		met = ct_meet(pkt, e, s, true);
-		if (likely(met == CT_MET))
-			return;
-		if (met == CT_MET_BUSY) {
-			ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
-			return;
-		}
-	}
-	met = ct_meet_unconfirmed(pkt->slot);
-	if (met == CT_MET_OVER) {
-		ct_in_new(pkt, s);
+	if (likely(e) && likely(ct_meet(pkt, e, s, true) != CT_MET_OVER))
 		return;
-	}
-	if (met == CT_MET_BUSY)
-		ct_classify(pkt, CT_UNTRACKED, CT_R_CONTENDED);
-	else if (pkt->pub.class == CT_NEW)
+	met = ct_meet_unconfirmed(pkt->slot);
+	if (met == CT_MET && pkt->pub.class == CT_NEW)
 		pkt->flags |= CT_PKT_UNCONFIRMED;
+	if (met != CT_MET_OVER)
+		return;
+	if (pkt->side == CT_EGRESS && ct_meet_answered(pkt->slot) != CT_MET_OVER)
+		return;
+	ct_in_new(pkt, s);
 }
 
 /* Stage 1. What the parser found wrong, if anything, is in pub.reason. */
@@ -275,10 +407,6 @@ static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
 
 	if (!s)
 		return CT_PASS;
-	if (pkt->pub.pending)
-		ct_count(CT_C_DROP_POLICY); /* the packet before this one never came to confirm */
-	pkt->pub.pending = 0;
-
 	if (pkt->pub.reason)
 		ct_classify(pkt, ct_reason_class(pkt->pub.reason), pkt->pub.reason);
 	else if (pkt->parsed.icmp_error)
@@ -296,112 +424,23 @@ static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
 	return CT_PASS;
 }
 
-/* A flow has met its own entry at confirm: two first packets at once. Act on it as the second. */
-ct_global int ct_clash(__u32 record_slot)
-{
-	const struct ct_settings *s = ct_settings();
-	struct ct_pkt *pkt = ct_record(record_slot);
-	struct ct_entry *e;
-
-	if (!pkt || !s)
-		return CT_MET_OVER;
-	e = ct_table_lookup(pkt, pkt->pub.tuple.family);
-	return e ? ct_meet(pkt, e, s, true) : CT_MET_OVER;
-}
-
-/*
- * Put the record's entry (its own, or the copy of an unconfirmed one) into the table and tell.
- * When it does not get in, the packet still passes, unless `full` says drop.
- */
-static __always_inline enum ct_pass ct_confirm_entry(struct ct_pkt *pkt,
-						     const struct ct_settings *s)
-{
-	struct ct_entry *e = &pkt->entry;
-	const struct ct_state *st = ct_state();
-	bool tell = st && READ_ONCE(st->listening) & (1U << CT_EV_NEW);
-	__u64 phase = tell ? CT_WORD_LIVE | CT_WORD_BUSY : CT_WORD_LIVE;
-	int err = -CT_EEXIST;
-
-	e->status |= CT_S_CONFIRMED;
-	e->mark = pkt->pub.mark;
-	e->start = s->knob[CT_K_TIMESTAMP] ? ct_now_ns(pkt->now) : 0;
-
-	/* Again if the flow that was in the way has gone meanwhile, or is being deleted. */
-	for (int i = 0; i < 4 && err == -CT_EEXIST; i++) {
-		err = ct_table_insert(pkt->slot, phase);
-		if (err == -CT_EEXIST && ct_clash(pkt->slot) == CT_MET) {
-			ct_count(CT_C_CLASH_RESOLVED);
-			ct_count(CT_C_DROPPED_UNCONFIRMED);
-			return CT_PASS;
-		}
-	}
-	if (!err) {
-		ct_count(CT_C_CONFIRMED);
-		if (tell) {
-			ct_event_send(CT_EV_NEW, CT_END_NONE, &pkt->original, e, pkt->now);
-			ct_table_publish(pkt);
-		}
-		return CT_PASS;
-	}
-	ct_count(CT_C_DROPPED_UNCONFIRMED);
-	if (err != -CT_ENOSPC) {
-		ct_count(CT_C_INSERT_FAILED);
-		return CT_PASS;
-	}
-	if (s->knob[CT_K_FULL]) {
-		ct_count(CT_C_DROP_TABLE_FULL);
-		return CT_DROP;
-	}
-	ct_count(CT_C_UNTRACKED_FULL);
-	return CT_PASS;
-}
-
-/* Confirm a flow that an earlier hook left among the unconfirmed. */
-static __always_inline enum ct_pass ct_confirm_left(struct ct_pkt *pkt,
-						    const struct ct_settings *s)
-{
-	struct ct_entry *e;
-	enum ct_pass pass;
-
-	ct_table_key(pkt, &pkt->pub.tuple);
-	e = ct_unconfirmed_lookup(pkt);
-	/*
-	 * Not there: another packet of the flow has confirmed it meanwhile, or it was pushed out
-	 * of the LRU. Busy: another CPU is confirming it. Either way nothing is left to do here.
-	 */
-	if (!e || ct_own(e, pkt->hash)) {
-		if (pkt->flags & CT_PKT_LOOK && !ct_table_lookup(pkt, pkt->pub.tuple.family))
-			ct_count(CT_C_CONFIRM_WITHOUT_IN);
-		return CT_PASS;
-	}
-	pkt->entry = *e;
-	pkt->original = pkt->pub.tuple;
-	if (!(pkt->flags & CT_PKT_IN_RAN)) /* else a policy may have changed it */
-		pkt->pub.mark = e->mark;
-	/* In the table before it leaves the unconfirmed: the flow is never in neither. */
-	pass = ct_confirm_entry(pkt, s);
-	ct_unconfirmed_drop(pkt, e);
-	return pass;
-}
-
 /* Stage 3. */
 static __always_inline enum ct_pass ct_confirm(struct ct_pkt *pkt)
 {
-	const struct ct_settings *s = ct_settings();
-
 	pkt->pub.pending = 0;
-	if (!s)
-		return CT_PASS;
 	if (pkt->flags & CT_PKT_PREPARED) {
 		ct_count(CT_C_CREATED);
-		return ct_confirm_entry(pkt, s);
+		return ct_confirm_entry(pkt->slot);
 	}
 	if (pkt->flags & (CT_PKT_UNCONFIRMED | CT_PKT_LOOK))
-		return ct_confirm_left(pkt, s);
+		return ct_confirm_left(pkt);
 	return CT_PASS;
 }
 
-/* Stage 3 where a later hook confirms. True if the flow is now (still) among the unconfirmed. */
+/*
+ * Stage 3 where a later hook confirms: put the flow among the unconfirmed. True if it is there. It
+ * is when a packet of the same flow was quicker, too; one entry serves both.
+ */
 static __always_inline bool ct_leave(struct ct_pkt *pkt)
 {
 	pkt->pub.pending = 0;
@@ -411,11 +450,8 @@ static __always_inline bool ct_leave(struct ct_pkt *pkt)
 		return false;
 	ct_count(CT_C_CREATED);
 	pkt->entry.mark = pkt->pub.mark;
-	/* EEXIST: a packet of the same flow was quicker; its entry serves both. */
-	if (ct_unconfirmed_insert(pkt)) {
+	if (ct_unconfirmed_insert(pkt))
 		ct_count(CT_C_DROPPED_UNCONFIRMED);
-		return true;
-	}
 	return true;
 }
 

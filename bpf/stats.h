@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Counting. Every counter is this CPU's own; softirqs are off in every program that counts. */
+/*
+ * Counting. Every counter is this CPU's own. What only packets count is added to plainly, because
+ * a packet does not interrupt another; what control programs count too, atomically (see ctl.h).
+ */
 #ifndef STATS_H
 #define STATS_H
 
@@ -18,6 +21,14 @@ static __always_inline void ct_count(enum ct_counter id)
 
 	if (s)
 		s->counters[id]++;
+}
+
+static __always_inline void ct_count_many(enum ct_counter id, __u64 n)
+{
+	struct ct_stats *s = ct_stats();
+
+	if (s && n)
+		__sync_fetch_and_add(&s->counters[id], n);
 }
 
 /* A packet gets its class, once, at the hook where its `in` ran. */
@@ -45,8 +56,8 @@ static __always_inline void ct_count_end(enum ct_end end)
 
 	if (!s || end >= CT_END_MAX)
 		return;
-	s->ends[end]++;
-	s->counters[CT_C_DESTROYED]++;
+	__sync_fetch_and_add(&s->ends[end], 1);
+	__sync_fetch_and_add(&s->counters[CT_C_DESTROYED], 1);
 	if (end == CT_END_EVICTED)
 		s->counters[CT_C_EVICTED]++;
 }

@@ -8,7 +8,8 @@
  * only slots whose hint is due cost a lookup. It ends early after CT_SLICE_DUE of those, so that
  * a million flows that end together do not hold the CPU; the next slice then comes soon.
  *
- * The timer runs on one CPU at a time and is alone in writing cursor and gc_*.
+ * The timer runs on one CPU at a time and is alone in writing cursor and gc_*; ct_ctl_sweep, which
+ * does too, is for tests and for an instance at its end.
  */
 #ifndef SWEEP_H
 #define SWEEP_H
@@ -64,10 +65,13 @@ static long ct_sweep_unconfirmed(void *map, const void *key, struct ct_entry *e,
 
 	(void)map;
 	sweep->left++;
-	if ((__s64)(e->start - sweep->before) > 0 ||
-	    (word & CT_WORD_PHASE) != CT_WORD_LIVE ||
-	    __sync_val_compare_and_swap(&e->word, word,
-					(word & ~CT_WORD_PHASE) | CT_WORD_DEAD) != word)
+	if ((__s64)(e->start - sweep->before) > 0)
+		return 0;
+	/* Dead ones are there when their delete was refused. */
+	if (!(word & CT_WORD_DEAD) &&
+	    ((word & CT_WORD_PHASE) != CT_WORD_LIVE ||
+	     __sync_val_compare_and_swap(&e->word, word,
+					 (word & ~CT_WORD_PHASE) | CT_WORD_DEAD) != word))
 		return 0;
 	if (!bpf_map_delete_elem(&unconfirmed, key)) {
 		sweep->swept++;
@@ -82,20 +86,29 @@ static long ct_sweep_unconfirmed(void *map, const void *key, struct ct_entry *e,
  */
 static __always_inline void ct_sweep_the_unconfirmed(struct ct_state *st, __u64 now, __u64 age)
 {
-	struct ct_sweep_unconfirmed sweep = { .before = now - age };
-	struct ct_stats *stats = ct_stats();
-	__u64 counted = READ_ONCE(st->unconfirmed);
+	/*
+	 * Counted from `now`, not from 0: a number the verifier knows is another state in each round
+	 * of the walk ("the sequence of 8193 jumps is too complex").
+	 */
+	struct ct_sweep_unconfirmed sweep = { .before = now - age, .left = now, .swept = now };
+	__u64 before, after, lost = 0;
 
+	before = READ_ONCE(st->unconfirmed);
 	bpf_for_each_map_elem(&unconfirmed, ct_sweep_unconfirmed, &sweep, 0);
-	__sync_fetch_and_sub(&st->unconfirmed, sweep.swept);
-	if (!stats)
-		return;
-	stats->counters[CT_C_SWEPT_UNCONFIRMED] += sweep.swept;
-	/* Only if nobody came or went during the walk is the difference a fact. */
-	if (counted - sweep.swept > sweep.left &&
-	    __sync_val_compare_and_swap(&st->unconfirmed, counted - sweep.swept, sweep.left) ==
-		    counted - sweep.swept)
-		stats->counters[CT_C_LOST_UNCONFIRMED] += counted - sweep.swept - sweep.left;
+	sweep.left -= now;
+	sweep.swept -= now;
+	after = __sync_fetch_and_sub(&st->unconfirmed, sweep.swept) - sweep.swept;
+	ct_count_many(CT_C_SWEPT_UNCONFIRMED, sweep.swept);
+	/*
+	 * Whatever is counted and not there was pushed out. Those that came during the walk may
+	 * have been missed by it, so they are no evidence; the next walk sees them.
+	 */
+	if (after + sweep.swept > before)
+		after -= after + sweep.swept - before;
+	if (after > sweep.left)
+		lost = after - sweep.left;
+	__sync_fetch_and_sub(&st->unconfirmed, lost);
+	ct_count_many(CT_C_LOST_UNCONFIRMED, lost);
 }
 
 /* One slice of one engine; true if there was more due than fits one. */

@@ -7,8 +7,8 @@
  * Packets on all CPUs, the sweep, evictions and control programs meet in one entry. Whoever wants
  * to read or change more than `word` owns it first: cmpxchg LIVE -> LIVE|BUSY on `word`, and a
  * plain store gives it back. Everybody who owns runs with softirqs off and without sleeping, so an
- * entry is owned for tens of nanoseconds, and the wait for it is bounded (CT_OWN_TRIES); a packet
- * that can't have it in that time goes on untracked, and is counted (`contended`).
+ * entry is owned for tens of nanoseconds, and the wait for it is bounded (CT_OWN_LONG); a packet
+ * that can't have it in that time keeps the class of its flow, and is counted (`contended`).
  *
  * Elements are re-used the moment they are deleted
  * ------------------------------------------------
@@ -21,11 +21,15 @@
  *     again in a new incarnation, then that is K's entry and the packet belongs there.
  *   - Between its read of `word` and its cmpxchg the element may go through all of this; then the
  *     word has another generation and the cmpxchg fails.
- *   - The map fills an element before it links it. A late packet of the same key may own it while
- *     the kernel still copies behind `word`; it loses its own change, as if it had come before.
+ *   - The map fills an element before it links it. So an entry is inserted BUSY: nobody can own
+ *     it while the kernel still copies it, nor before its NEW is out.
  *
  * A delete that the map refuses (its bucket lock can time out, since 6.15) leaves the entry STUCK:
  * a miss, which the sweep deletes again.
+ *
+ * The unconfirmed are in an LRU, which gives an element up without asking who owns it. A packet
+ * that holds one through that may write into the next flow's entry there: its state may then be
+ * off until its next packet. It can't get into the table: confirm takes a copy, by one cmpxchg.
  *
  * The slot index
  * --------------
@@ -42,7 +46,8 @@
 #include "maps.h"
 #include "stats.h"
 
-#define CT_OWN_TRIES 64
+#define CT_OWN_TRIES 16
+#define CT_OWN_LONG 8192
 #define CT_WORD_STUCK 0x08ULL
 
 #define CT_ENOENT 2
@@ -66,9 +71,43 @@ enum ct_hint_class {
 /* No deadline is put further ahead than this; one that looks further away is past. */
 #define CT_HINT_FAR 44
 
-/* How many slots an eviction looks at. */
-#define CT_EVICT_LOOK 64
+/* How many hints an eviction looks at: a byte each, one after the other. */
+#define CT_EVICT_LOOK 8192
 
+struct ct_wait {
+	struct ct_entry *e;
+	__u32 hash;
+	int result;
+};
+
+static long ct_own_try(__u32 i, void *ctx)
+{
+	struct ct_wait *wait = ctx;
+	struct ct_entry *e = wait->e;
+	__u64 word = READ_ONCE(e->word);
+
+	(void)i;
+	if (word >> CT_WORD_HASH_SHIFT != wait->hash || !(word & CT_WORD_LIVE)) {
+		wait->result = -CT_ENOENT;
+		return 1;
+	}
+	if ((word & CT_WORD_PHASE) != CT_WORD_LIVE ||
+	    __sync_val_compare_and_swap(&e->word, word, word | CT_WORD_BUSY) != word)
+		return 0;
+	wait->result = 0;
+	return 1;
+}
+
+/* The owner sends events, or its (virtual) CPU has been taken away: wait for some 50 us. */
+static __noinline int ct_own_long(struct ct_entry *e, __u32 hash)
+{
+	struct ct_wait wait = { .e = e, .hash = hash, .result = -CT_EBUSY };
+
+	bpf_loop(CT_OWN_LONG, ct_own_try, &wait, 0);
+	return wait.result;
+}
+
+/* Own an entry: 0; -CT_ENOENT: it is not (any more) the one of this hash; -CT_EBUSY. */
 static __always_inline int ct_own(struct ct_entry *e, __u32 hash)
 {
 	for (int i = 0; i < CT_OWN_TRIES; i++) {
@@ -83,7 +122,7 @@ static __always_inline int ct_own(struct ct_entry *e, __u32 hash)
 			return -CT_ENOENT;
 		}
 	}
-	return -CT_EBUSY;
+	return ct_own_long(e, hash);
 }
 
 /* Give an owned entry back with this phase. */
@@ -91,6 +130,7 @@ static __always_inline void ct_release_as(struct ct_entry *e, __u64 phase)
 {
 	__u64 word = (e->word & ~CT_WORD_PHASE) | phase;
 
+	barrier(); /* what was written under ownership stays before this */
 	if (ct_weak_memory)
 		__sync_lock_test_and_set(&e->word, word);
 	else
@@ -169,7 +209,7 @@ static __always_inline enum ct_hint_class ct_hint_class(const struct ct_entry *e
 	return e->status & CT_S_SEEN_REPLY ? CT_HINT_REPLIED : CT_HINT_UNREPLIED;
 }
 
-/* The hint that fits the entry as it is. A second is added: the sweep must not come early. */
+/* The hint that fits the entry as it is. Rounded up: the sweep must not come early. */
 static __always_inline __u8 ct_hint(const struct ct_entry *e, __u64 now, __u32 hz)
 {
 	__u64 left = e->expires > now ? e->expires - now : 0;
@@ -228,7 +268,8 @@ static __always_inline void ct_table_drop(__u32 engine, const void *key, struct 
 	for (int i = 0; i < 2 && err; i++)
 		err = engine == 0 ? bpf_map_delete_elem(&ct4, key) :
 				    bpf_map_delete_elem(&ct6, key);
-	if (err) {
+	/* ENOENT: somebody deleted the key behind our back (bpftool); then `e` is nobody's any more. */
+	if (err && err != -CT_ENOENT) {
 		WRITE_ONCE(e->word, (e->word & ~CT_WORD_PHASE) | CT_WORD_STUCK);
 		return;
 	}
@@ -381,38 +422,79 @@ static __always_inline int ct_slot_destroy(__u32 engine, __u32 slot, enum ct_slo
 			     ct_slot_destroy6(slot, want, end, now, hz);
 }
 
+struct ct_eviction {
+	__u32 engine;
+	__u32 at;
+	__u32 used;
+	__u32 looked;
+	__u32 replied; /* the first slot of a replied flow on the way; ~0: none */
+	__u32 done;
+	__u32 hz;
+	__u64 now;
+	__u64 now_seconds;
+};
+
+static long ct_evict_slot(__u32 i, void *ctx)
+{
+	struct ct_eviction *ev = ctx;
+	__u32 slot = ev->at;
+	__u8 hint;
+
+	(void)i;
+	if (++ev->at >= ev->used)
+		ev->at = 0;
+	ev->looked++;
+	hint = ct_hint_read(ev->engine, slot);
+	switch (hint >> 6) {
+	case CT_HINT_UNREPLIED:
+		ev->done = ct_slot_destroy(ev->engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED,
+					   ev->now, ev->hz);
+		break;
+	case CT_HINT_REPLIED:
+		if (ev->replied == ~0U)
+			ev->replied = slot;
+		break;
+	case CT_HINT_ASSURED:
+		/* Past its time, and the sweep has not come by yet. */
+		if (ct_hint_due(hint, ev->now_seconds))
+			ev->done = ct_slot_destroy(ev->engine, slot, CT_WANT_EXPIRED,
+						   CT_END_TIMEOUT, ev->now, ev->hz);
+		break;
+	}
+	return ev->done != 0;
+}
+
 /*
  * Make room: a flow that is not assured goes, unreplied before replied. The hand runs round the
- * slots, so among equals the one that has been there longest goes first. 1 if somebody went.
+ * slots, so among equals the one that has been there longest goes first. It looks at CT_EVICT_LOOK
+ * hints at most; when the table is larger and all of those are assured, the next new flow's
+ * eviction goes on from there. 1 if somebody went.
  */
 ct_global int ct_evict(__u32 engine, __u64 now, __u32 hz)
 {
+	struct ct_eviction ev = { .engine = engine, .now = now, .hz = hz, .replied = ~0U };
 	struct ct_state *st = ct_state();
-	__u32 used, hand, second = ~0U;
+	__u32 *hand;
 
-	if (!st)
+	if (!st || !hz)
 		return 0;
-	used = READ_ONCE(*ct_of(st->next_slot, engine));
-	if (used > st->max_slots)
-		used = st->max_slots;
-	if (!used)
+	ev.now_seconds = now / hz;
+	ev.used = READ_ONCE(*ct_of(st->next_slot, engine));
+	if (ev.used > st->max_slots)
+		ev.used = st->max_slots;
+	if (!ev.used)
 		return 0;
-	hand = __sync_fetch_and_add(ct_of(st->hand, engine), CT_EVICT_LOOK);
-	for (__u32 i = 0; i < CT_EVICT_LOOK; i++) {
-		__u32 slot = (hand + i) % used;
-		__u32 class = ct_hint_read(engine, slot) >> 6;
-
-		if (class == CT_HINT_UNREPLIED &&
-		    ct_slot_destroy(engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED, now, hz)) {
-			/* The others we looked past are next. */
-			__sync_fetch_and_sub(ct_of(st->hand, engine), CT_EVICT_LOOK - 1 - i);
-			return 1;
-		}
-		if (class == CT_HINT_REPLIED && second == ~0U)
-			second = slot;
-	}
-	return second != ~0U &&
-	       ct_slot_destroy(engine, second, CT_WANT_EVICTABLE, CT_END_EVICTED, now, hz);
+	hand = ct_of(st->hand, engine);
+	ev.at = READ_ONCE(*hand);
+	if (ev.at >= ev.used)
+		ev.at = 0;
+	bpf_loop(ev.used < CT_EVICT_LOOK ? ev.used : CT_EVICT_LOOK, ct_evict_slot, &ev, 0);
+	/* Two CPUs that evict at once may set the hand back: they look at some slots twice. */
+	WRITE_ONCE(*hand, ev.at);
+	if (!ev.done && ev.replied != ~0U)
+		ev.done = ct_slot_destroy(engine, ev.replied, CT_WANT_EVICTABLE, CT_END_EVICTED,
+					  now, hz);
+	return ev.done;
 }
 
 /* Room for one more flow: counts it, and gives its slot. 0 or -CT_ENOSPC. */
@@ -439,10 +521,10 @@ full:
  * Put the record's entry into the table under the record's key. It is complete but for its slot
  * and word. 0; -CT_EEXIST: the flow is there already; -CT_ENOSPC: full; another -errno.
  *
- * With `phase` CT_WORD_LIVE|CT_WORD_BUSY the entry is in the table but still the caller's, who
- * ends that with ct_table_publish(): so nobody can update or destroy it before its NEW is out.
+ * The entry in the table is still the caller's, who ends that with ct_table_publish(): so nobody
+ * can update or destroy it before its NEW is out.
  */
-ct_global int ct_table_insert(__u32 record_slot, __u64 phase)
+ct_global int ct_table_insert(__u32 record_slot)
 {
 	const struct ct_settings *s = ct_settings();
 	struct ct_pkt *pkt = ct_record(record_slot);
@@ -459,7 +541,7 @@ ct_global int ct_table_insert(__u32 record_slot, __u64 phase)
 		return -CT_ENOSPC;
 	e->slot = slot;
 	e->word = (__u64)pkt->hash << CT_WORD_HASH_SHIFT |
-		  (bpf_get_prandom_u32() & CT_WORD_GENERATION) | phase;
+		  (bpf_get_prandom_u32() & CT_WORD_GENERATION) | CT_WORD_LIVE | CT_WORD_BUSY;
 	if (engine == 0) {
 		struct ct_key4 *kept = bpf_map_lookup_elem(&index4, &slot);
 
@@ -488,6 +570,7 @@ ct_global int ct_table_insert(__u32 record_slot, __u64 phase)
 	return err;
 }
 
+/* The flow just inserted is everybody's from here on. */
 static __always_inline void ct_table_publish(struct ct_pkt *pkt)
 {
 	struct ct_entry *e = ct_table_lookup(pkt, pkt->original.family);
@@ -521,14 +604,20 @@ static __always_inline int ct_unconfirmed_insert(struct ct_pkt *pkt)
 	return err;
 }
 
-/* Take an owned unconfirmed entry out: it has been confirmed, or is over. */
-static __always_inline void ct_unconfirmed_drop(struct ct_pkt *pkt, struct ct_entry *e)
+/* Delete an entry which is DEAD: it has been confirmed, or is over. */
+static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 {
 	struct ct_state *st = ct_state();
 
-	ct_release_as(e, CT_WORD_DEAD);
-	if (!bpf_map_delete_elem(&unconfirmed, &pkt->pub.tuple) && st)
+	if (!bpf_map_delete_elem(&unconfirmed, t) && st)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
+}
+
+/* Take an owned unconfirmed entry out. */
+static __always_inline void ct_unconfirmed_drop(struct ct_pkt *pkt, struct ct_entry *e)
+{
+	ct_release_as(e, CT_WORD_DEAD);
+	ct_unconfirmed_delete(&pkt->pub.tuple);
 }
 
 #endif

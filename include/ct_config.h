@@ -87,7 +87,6 @@ struct ct_state {
 	__u64 gc_last_ns;
 	__u64 max_slots;    /* size of each index; this and the rest: written once by the loader */
 	__u64 netns;        /* cookie of the network namespace the instance is for */
-	__u64 born;         /* ns, when the instance was made */
 	__u32 abi;          /* CT_ABI */
 	__u32 pad;
 };

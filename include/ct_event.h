@@ -22,7 +22,6 @@ enum ct_event_type {
 	CT_EVENTS(X)
 #undef X
 	CT_EV_MAX,
-	CT_EV_END = 255, /* nothing follows: the instance has been detached */
 };
 
 struct ct_event {
@@ -47,7 +46,7 @@ struct ct_listener {
 	__u64 delivered;
 	__u64 lost;
 	__u32 mask; /* 1 << enum ct_event_type; 0: nobody listens */
-	__u32 closed;
+	__u32 closed; /* nothing follows what is in the ring: the instance has been detached */
 };
 
 _Static_assert(sizeof(struct ct_event) == 32 + sizeof(struct ct_flow), "ct_event is a record");

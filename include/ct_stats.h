@@ -42,7 +42,7 @@
 	X(FRAGMENT, UNTRACKED, "fragment", "a fragment other than the first")                      \
 	X(VLAN_TAGS, UNTRACKED, "vlan_tags", "more than two VLAN tags")                            \
 	X(ND, UNTRACKED, "nd", "ICMPv6 neighbour discovery and multicast listener reports")        \
-	X(CONTENDED, UNTRACKED, "contended", "its entry stayed busy on another CPU")               \
+	X(UNREADABLE, UNTRACKED, "unreadable", "headers beyond what a program can reach")          \
 	X(FULL, UNTRACKED, "full", "a new flow while the table held only assured ones")
 
 enum ct_reason {
@@ -65,9 +65,11 @@ enum ct_reason {
 	X(INSERT_FAILED, "insert_failed", "new flows that the map refused")                        \
 	X(CLASH_RESOLVED, "clash_resolved", "first packets that met their flow at confirm")        \
 	X(UNTRACKED_FULL, "untracked_full", "new flows let through because the table was full")    \
+	X(CONFIRM_MISSED, "confirm_missed", "new flows not found at confirm: translated on the way") \
 	X(CONFIRM_WITHOUT_IN, "confirm_without_in", "packets that met confirm but had not met in") \
 	X(IN_WITHOUT_CONFIRM, "in_without_confirm", "new flows whose confirm was not there")       \
 	X(STAGE_MISSING, "stage_missing", "tail calls into an empty stage")                        \
+	X(CONTENDED, "contended", "packets whose flow stayed busy on another CPU")                 \
 	X(STALE_RECORD, "stale_record", "stages that met another build's packet record")           \
 	X(DROPPED_UNCONFIRMED, "dropped_unconfirmed", "new flows dropped before confirm")          \
 	X(SWEPT_UNCONFIRMED, "swept_unconfirmed", "new flows that never came to confirm")          \

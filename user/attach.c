@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdio.h>
@@ -43,6 +44,8 @@ static int slot_find(int map, __u32 ifindex, struct ct_iface *slot, bool make)
 {
 	int vacant = -ENOSPC;
 
+	if (!ifindex)
+		return -ENOENT;
 	for (__u32 i = 0; i < CT_IFACE_PROBES; i++) {
 		__u32 at = (ifindex + i) % CT_IFACES;
 
@@ -125,22 +128,27 @@ static void link_path(char *path, size_t size, const struct instance *in, const 
 	snprintf(path, size, "%s/" PIN_LINKS "/%d-%s", in->dir, h->nic.ifindex, hook);
 }
 
-/* The interface a pinned link is on: 0 when that has gone. -ENOENT when nothing is pinned. */
-static int link_ifindex(const struct instance *in, const struct hooking *h, const char *hook)
+/* The interface the link pinned at `path` is on: 0 when that has gone. -ENOENT: nothing there. */
+static int link_at(const char *path)
 {
-	char path[PATH_MAX + 64];
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
-	int fd;
+	int fd = bpf_obj_get(path);
 
-	link_path(path, sizeof(path), in, h, hook);
-	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -errno;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		info.xdp.ifindex = 0;
 	close(fd);
 	return (int)info.xdp.ifindex; /* tcx has its own in the same place */
+}
+
+static int link_ifindex(const struct instance *in, const struct hooking *h, const char *hook)
+{
+	char path[PATH_MAX + 64];
+
+	link_path(path, sizeof(path), in, h, hook);
+	return link_at(path);
 }
 
 /* Attach a pinned program by a link, and pin that. */
@@ -211,6 +219,8 @@ static int xdp_on(const struct instance *in, struct hooking *h)
 	if (!err || !h->automatic || (err != -EOPNOTSUPP && err != -EINVAL && err != -EBUSY &&
 				      err != -ENOMEM && err != -ERANGE))
 		return err;
+	if (h->confirm_xdp)
+		return err; /* tc can't do what was asked for */
 	snprintf(h->why, sizeof(h->why), "the driver refuses native XDP: %s", strerror(-err));
 	h->hook = CT_HOOK_TC;
 	return slot_flags(in, h, 0, 0);
@@ -226,11 +236,10 @@ static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
 	int err;
 
 	if (h->tc != ATTACH_TC_CLSACT) {
-		/* First of all that come in; last of all that go out. */
+		/* In front of the others: one that ends with TC_ACT_OK keeps those behind it from it. */
 		err = link_make(in, h, ingress ? "ct_tc_ingress" : "ct_tc_egress",
 				ingress ? "tc-ingress" : "tc-egress",
-				ingress ? CT_TCX_INGRESS : CT_TCX_EGRESS,
-				ingress ? CT_F_BEFORE : 0);
+				ingress ? CT_TCX_INGRESS : CT_TCX_EGRESS, CT_F_BEFORE);
 		if (err != -EINVAL || h->tc == ATTACH_TC_TCX) {
 			if (!err)
 				h->tc = ATTACH_TC_TCX;
@@ -239,10 +248,9 @@ static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
 		verbose("%s: no TCX in this kernel, using clsact", h->nic.name);
 		h->tc = ATTACH_TC_CLSACT;
 	}
-	err = clsact_attach(in, h->nic.ifindex, ingress);
-	if (err == 1) /* we made the qdisc */
-		err = slot_flags(in, h, CT_IF_CLSACT, 0);
-	return err;
+	/* First the mark that the qdisc is ours to remove: if we are killed it must not stay. */
+	err = clsact_there(h->nic.ifindex) ? 0 : slot_flags(in, h, CT_IF_CLSACT, 0);
+	return err ? err : clsact_attach(in, h->nic.ifindex, ingress);
 }
 
 static int tc_off(const struct instance *in, struct hooking *h, bool ingress)
@@ -431,10 +439,19 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	h->hook = slot.hook;
 	h->zone = slot.zone;
 	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
-	h->tc = link_ifindex(in, h, "tc-egress") >= 0 ? ATTACH_TC_TCX : ATTACH_TC_CLSACT;
-	/* Whole: every step was reached, and the interface is still the one it was. */
-	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS &&
-		   (h->tc == ATTACH_TC_CLSACT || link_ifindex(in, h, "tc-egress") == ifindex);
+	h->tc = link_ifindex(in, h, "tc-egress") >= 0 || link_ifindex(in, h, "tc-ingress") >= 0 ?
+			ATTACH_TC_TCX :
+			ATTACH_TC_CLSACT;
+	/* Whole: every step was reached, and every hook is still in its place. */
+	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS;
+	if (h->tc == ATTACH_TC_TCX)
+		h->there &= link_ifindex(in, h, "tc-ingress") == ifindex &&
+			    link_ifindex(in, h, "tc-egress") == ifindex;
+	else
+		h->there &= clsact_attached(in, ifindex, true) &&
+			    clsact_attached(in, ifindex, false);
+	if (h->hook != CT_HOOK_TC)
+		h->there &= link_ifindex(in, h, "xdp") == ifindex;
 	return true;
 }
 
@@ -459,6 +476,30 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 	}
 	close(map);
 	return n;
+}
+
+bool hookings_orphaned(const struct instance *in)
+{
+	char path[PATH_MAX + 16];
+	bool alive = false;
+	struct dirent *d;
+	int links = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
+	dir = opendir(path);
+	while (dir && !alive && (d = readdir(dir))) {
+		char pin[PATH_MAX + NAME_MAX + 32];
+
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		alive = link_at(pin) != 0;
+		links++;
+	}
+	if (dir)
+		closedir(dir);
+	return links && !alive;
 }
 
 /* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */
@@ -522,6 +563,7 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 {
 	char owner[64] = "";
 	struct hooking old;
+	bool ours = false;
 	struct nic nic;
 	int err = nic_probe(name, &nic);
 
@@ -535,6 +577,8 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		snprintf(h->why, sizeof(h->why), "attached already");
 		return 0;
 	}
+	/* One of ours that is not whole is cleared away before it is attached again. */
+	ours = in && hooking_find(&old, in, nic.ifindex);
 	memset(h, 0, sizeof(*h));
 	h->nic = nic;
 	if (!nic.up) {
@@ -554,7 +598,7 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		return 0;
 	if (nic.l3)
 		return fail("its frames have no Ethernet header", "use --hook tc", "%s", name);
-	if (*owner) {
+	if (*owner && !ours) {
 		char why[128];
 
 		snprintf(why, sizeof(why), "XDP is held by %s, which is not ours", owner);

@@ -35,22 +35,43 @@ int clsact_attach(const struct instance *in, int ifindex, bool ingress)
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	bool made;
 	int err = bpf_tc_hook_create(&hook);
 
 	if (err && err != -EEXIST)
 		return err;
-	made = !err;
 	opts.prog_fd = program(in, ingress);
 	if (opts.prog_fd < 0)
-		err = opts.prog_fd;
-	else
-		err = bpf_tc_attach(&hook, &opts);
-	if (opts.prog_fd >= 0)
-		close(opts.prog_fd);
-	if (err && made)
-		clsact_remove(ifindex);
-	return err ? err : made;
+		return opts.prog_fd;
+	err = bpf_tc_attach(&hook, &opts);
+	close(opts.prog_fd);
+	return err;
+}
+
+/* 1: our program is attached; 0: not, or there is nothing to ask; -errno. */
+static int query(const struct instance *in, int ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+	int err, fd;
+	__u32 id;
+
+	err = bpf_tc_query(&hook, &opts);
+	if (err == -ENOENT || err == -EINVAL || err == -ENODEV)
+		return 0; /* no filter, no qdisc, no interface */
+	if (err)
+		return err;
+	fd = program(in, ingress);
+	if (fd < 0)
+		return fd;
+	id = program_id(fd);
+	close(fd);
+	return opts.prog_id == id;
+}
+
+bool clsact_attached(const struct instance *in, int ifindex, bool ingress)
+{
+	return query(in, ifindex, ingress) == 1;
 }
 
 int clsact_detach(const struct instance *in, int ifindex, bool ingress)
@@ -58,60 +79,71 @@ int clsact_detach(const struct instance *in, int ifindex, bool ingress)
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	int fd, err;
-	__u32 id;
+	int err = query(in, ifindex, ingress);
 
-	if (bpf_tc_query(&hook, &opts))
-		return 0; /* no qdisc, no filter, or no interface */
-	fd = program(in, ingress);
-	if (fd < 0)
-		return fd;
-	id = program_id(fd);
-	close(fd);
-	if (opts.prog_id != id)
-		return 0;
-	opts.prog_fd = 0;
-	opts.prog_id = 0;
-	opts.flags = 0;
+	if (err != 1)
+		return err;
 	err = bpf_tc_detach(&hook, &opts);
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Are there filters at this side of the qdisc? Yes when in doubt. */
-static bool any_filter(int ifindex, __u32 parent)
+/*
+ * Does a netlink dump of `type` for the interface and parent have an element (whose kind is `kind`,
+ * if not NULL)? Yes when in doubt.
+ */
+static bool dump_has(int type, int ifindex, __u32 parent, const char *kind)
 {
 	struct {
 		struct nlmsghdr n;
 		struct tcmsg t;
 	} req = {
-		.n = { .nlmsg_len = sizeof(req), .nlmsg_type = RTM_GETTFILTER,
+		.n = { .nlmsg_len = sizeof(req), .nlmsg_type = (__u16)type,
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.t = { .tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = parent },
 	};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool any = true, done = false;
-	char buf[16384];
+	bool has = false, done = false;
+	char buf[32768];
 
 	if (fd < 0)
 		return true;
-	if (send(fd, &req, sizeof(req), 0) == (ssize_t)sizeof(req)) {
-		any = false;
-		while (!done && !any) {
-			ssize_t len = recv(fd, buf, sizeof(buf), 0);
-			struct nlmsghdr *n = (struct nlmsghdr *)buf;
+	if (send(fd, &req, sizeof(req), 0) != (ssize_t)sizeof(req))
+		has = true;
+	while (!done && !has) {
+		ssize_t len = recv(fd, buf, sizeof(buf), 0);
+		struct nlmsghdr *n = (struct nlmsghdr *)buf;
 
-			if (len <= 0)
-				any = true;
-			for (; !any && !done && NLMSG_OK(n, (size_t)len); n = NLMSG_NEXT(n, len)) {
-				if (n->nlmsg_type == NLMSG_DONE)
-					done = true;
-				else
-					any = true; /* a filter, or an error */
+		if (len <= 0)
+			has = true;
+		for (; !done && NLMSG_OK(n, (size_t)len); n = NLMSG_NEXT(n, len)) {
+			struct tcmsg *t = NLMSG_DATA(n);
+			struct rtattr *a = TCA_RTA(t);
+			ssize_t rest = (ssize_t)NLMSG_PAYLOAD(n, sizeof(*t));
+
+			if (n->nlmsg_type == NLMSG_DONE || n->nlmsg_type == NLMSG_ERROR) {
+				done = true;
+				has |= n->nlmsg_type == NLMSG_ERROR;
+				break;
 			}
+			if (t->tcm_ifindex != ifindex)
+				continue; /* qdisc dumps are of all interfaces */
+			if (!kind) {
+				has = true;
+				continue;
+			}
+			for (; RTA_OK(a, rest); a = RTA_NEXT(a, rest))
+				if (a->rta_type == TCA_KIND && !strcmp(RTA_DATA(a), kind))
+					has = true;
 		}
 	}
 	close(fd);
-	return any;
+	return has;
+}
+
+bool clsact_there(int ifindex)
+{
+	return dump_has(RTM_GETQDISC, ifindex, 0, "clsact") ||
+	       dump_has(RTM_GETQDISC, ifindex, 0, "ingress");
 }
 
 int clsact_remove(int ifindex)
@@ -120,8 +152,8 @@ int clsact_remove(int ifindex)
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	int err;
 
-	if (any_filter(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) ||
-	    any_filter(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)))
+	if (dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), NULL) ||
+	    dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), NULL))
 		return 0;
 	err = bpf_tc_hook_destroy(&hook);
 	return err == -ENOENT || err == -EINVAL || err == -ENODEV ? 0 : err;

@@ -140,6 +140,45 @@ out:
 	return code;
 }
 
+static const char *const stage_arrays[] = { "xdp_stages", "tc_stages" };
+#define STAGE_ARRAYS (sizeof(stage_arrays) / sizeof(stage_arrays[0]))
+
+/* The ids of the policies in force, 0 for none; and put them back. */
+static void policies_read(const struct instance *in, __u32 ids[])
+{
+	__u32 stage = CT_STAGE_POLICY;
+
+	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
+		int stages = instance_fd(in, stage_arrays[i]);
+
+		ids[i] = 0;
+		if (stages < 0)
+			continue;
+		if (bpf_map_lookup_elem(stages, &stage, &ids[i]))
+			ids[i] = 0;
+		close(stages);
+	}
+}
+
+static void policies_restore(const struct instance *in, const __u32 ids[])
+{
+	__u32 stage = CT_STAGE_POLICY;
+
+	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
+		int stages = instance_fd(in, stage_arrays[i]);
+		int prog = ids[i] ? bpf_prog_get_fd_by_id(ids[i]) : -1;
+
+		if (stages >= 0 && prog >= 0)
+			bpf_map_update_elem(stages, &stage, &prog, BPF_ANY);
+		else if (stages >= 0)
+			bpf_map_delete_elem(stages, &stage);
+		if (prog >= 0)
+			close(prog);
+		if (stages >= 0)
+			close(stages);
+	}
+}
+
 /* Options that make sense only for a table yet to be made must agree with one that is there. */
 static int check_existing(const struct instance *in, const struct request *r)
 {
@@ -191,15 +230,15 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		}
 		err = instance_check(in, &st);
 		*fresh = err == -ENOENT;
-		if (!err && r->object.drop_invalid)
-			return check_existing(in, r) || set_drop_invalid(in);
+		if (!err && check_existing(in, r))
+			return 1;
+		/* Armed again in case that its loader was killed before it came to that. */
+		if (!err && object_start_sweep(in))
+			return 1;
 		if (!err)
-			return check_existing(in, r);
-		if (err == -EXDEV && strncmp(in->name, "netns-", 6) && strcmp(in->name, "default"))
-			return fail("it belongs to another network namespace",
-				    "choose another name", "instance %s", in->name);
-		if (err != -ENOENT && err != -EXDEV)
-			return instance_open(in);
+			return r->object.drop_invalid ? set_drop_invalid(in) : 0;
+		if (err != -ENOENT)
+			return instance_open(in); /* which says why not */
 		if (tries)
 			break;
 		/* Empty; or half of one, of a loader that was killed. Begin with nothing. */
@@ -212,118 +251,6 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		return 1;
 	}
 	return 0;
-}
-
-static void show_attached(const struct hookings *hs, bool json)
-{
-	struct json j;
-
-	if (!json) {
-		for (size_t i = 0; i < hs->n; i++) {
-			const struct hooking *h = &hs->iface[i];
-
-			printf("%s: %s (%s): %s\n", h->nic.name, hook_names[h->hook],
-			       hooking_method(h), h->why);
-		}
-		return;
-	}
-	json_init(&j, stdout);
-	json_object(&j, NULL);
-	json_string(&j, "instance", hs->in->name);
-	json_array(&j, "interfaces");
-	for (size_t i = 0; i < hs->n; i++) {
-		const struct hooking *h = &hs->iface[i];
-
-		json_object(&j, NULL);
-		json_string(&j, "name", h->nic.name);
-		json_u64(&j, "ifindex", (uint64_t)h->nic.ifindex);
-		json_string(&j, "hook", hook_names[h->hook]);
-		json_string(&j, "method", hooking_method(h));
-		json_string(&j, "why", h->why);
-		json_object_end(&j);
-	}
-	json_array_end(&j);
-	json_object_end(&j);
-	json_flush(&j);
-}
-
-/* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
-static int attach_all(const struct instance *in, struct hookings *hs, char **names,
-		      const struct request *r)
-{
-	struct hooking old;
-
-	hs->in = in;
-	for (size_t i = 0; i < hs->n; i++) {
-		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
-			return 1;
-		if (!hs->iface[i].there)
-			hs->iface[i].tc = r->tc;
-	}
-	for (size_t i = 0; i < hs->n; i++) {
-		struct hookings half = { in, &old, 1 };
-
-		if (hs->iface[i].there || !hooking_find(&old, in, hs->iface[i].nic.ifindex))
-			continue;
-		old.there = false;
-		if (hookings_detach(&half, ATTACH_SAFE))
-			return 1;
-	}
-	if (r->policy && set_policy(in, r->policy))
-		return 1;
-	return hookings_attach(hs, ATTACH_SAFE);
-}
-
-int cmd_attach(struct instance *in, int argc, char **argv)
-{
-	struct request r = {};
-	struct hookings hs = {};
-	bool fresh = false;
-	struct opts o;
-	int id, code;
-
-	opts_init(&o, argc, argv, attach_options, out_options_json, NULL);
-	while ((id = opts_next(&o)) > 0) {
-		code = attach_option(&r, id, o.value);
-		if (code)
-			return code;
-	}
-	if (id < 0)
-		return o.exit;
-	if (!o.argc)
-		return usage_error("name at least one", "IFACE");
-	for (int i = 0; i < o.argc; i++)
-		for (int k = 0; k < i; k++)
-			if (!strcmp(o.argv[i], o.argv[k]))
-				return usage_error("named twice", "%s", o.argv[i]);
-
-	hs.n = (size_t)o.argc;
-	hs.iface = calloc(hs.n, sizeof(*hs.iface));
-	if (!hs.iface)
-		return fail(strerror(ENOMEM), NULL, "%d interfaces", o.argc);
-	/* Look at the interfaces before anything is made for them. */
-	for (size_t i = 0; i < hs.n; i++) {
-		if (hooking_plan(&hs.iface[i], NULL, o.argv[i], r.hook, r.confirm_xdp)) {
-			/* Held by XDP: perhaps by us, then the second look will tell. */
-			bool ours = !pins_find(in->name, in->dir, sizeof(in->dir)) &&
-				    hooking_find(&hs.iface[i], in, hs.iface[i].nic.ifindex);
-
-			if (!ours) {
-				free(hs.iface);
-				return 1;
-			}
-		}
-	}
-	code = prepare(in, &r, &fresh);
-	if (!code) {
-		code = attach_all(in, &hs, o.argv, &r);
-		if (code && fresh)
-			pins_remove(in->dir, &in->lock);
-	}
-	if (!code)
-		show_attached(&hs, r.json);
-	free(hs.iface);
-	return code;
 }
 
 /* Tell the listeners that nothing follows. Their rings are theirs: what is in them can be read. */
@@ -341,10 +268,8 @@ static void end_listeners(const struct instance *in)
 
 static int empty_stage(const struct instance *in, __u32 stage)
 {
-	static const char *const arrays[] = { "xdp_stages", "tc_stages" };
-
-	for (size_t i = 0; i < 2; i++) {
-		int fd = instance_fd(in, arrays[i]);
+	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
+		int fd = instance_fd(in, stage_arrays[i]);
 
 		if (fd < 0)
 			return fd;
@@ -386,6 +311,143 @@ static long finish(const struct instance *in)
 		return -1;
 	}
 	return flows;
+}
+
+/* Take away what is left of an instance whose network namespace has gone. */
+static int remove_orphan(const char *name, const char *dir, void *arg)
+{
+	struct instance in = { .lock = -1 };
+	struct ct_state st;
+
+	(void)arg;
+	snprintf(in.name, sizeof(in.name), "%s", name);
+	snprintf(in.dir, sizeof(in.dir), "%s", dir);
+	if (instance_check(&in, &st) != -EXDEV || !hookings_orphaned(&in) ||
+	    pins_lock(in.dir, &in.lock))
+		return 0;
+	verbose("instance %s: its network namespace has gone, removed", name);
+	finish(&in);
+	pins_remove(in.dir, &in.lock);
+	return 0;
+}
+
+static void show_attached(const struct hookings *hs, bool json)
+{
+	struct json j;
+
+	if (!json) {
+		for (size_t i = 0; i < hs->n; i++) {
+			const struct hooking *h = &hs->iface[i];
+
+			printf("%s: %s (%s): %s\n", h->nic.name, hook_names[h->hook],
+			       hooking_method(h), h->why);
+		}
+		return;
+	}
+	json_init(&j, stdout);
+	json_object(&j, NULL);
+	json_string(&j, "instance", hs->in->name);
+	json_array(&j, "interfaces");
+	for (size_t i = 0; i < hs->n; i++) {
+		const struct hooking *h = &hs->iface[i];
+
+		json_object(&j, NULL);
+		json_string(&j, "name", h->nic.name);
+		json_u64(&j, "ifindex", (uint64_t)h->nic.ifindex);
+		json_string(&j, "hook", hook_names[h->hook]);
+		json_string(&j, "method", hooking_method(h));
+		json_string(&j, "why", h->why);
+		json_object_end(&j);
+	}
+	json_array_end(&j);
+	json_object_end(&j);
+	json_flush(&j);
+}
+
+/* Choose a hook for every interface. `in` is NULL when there is no instance yet. */
+static int plan_all(const struct instance *in, struct hookings *hs, char **names,
+		    const struct request *r)
+{
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
+			return 1;
+		if (!hs->iface[i].there)
+			hs->iface[i].tc = r->tc;
+	}
+	return 0;
+}
+
+/* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
+static int attach_all(const struct instance *in, struct hookings *hs, char **names,
+		      const struct request *r)
+{
+	__u32 policies[STAGE_ARRAYS];
+	struct hooking old;
+
+	hs->in = in;
+	if (plan_all(in, hs, names, r))
+		return 1;
+	for (size_t i = 0; i < hs->n; i++) {
+		struct hookings half = { in, &old, 1 };
+
+		if (hs->iface[i].there || !hooking_find(&old, in, hs->iface[i].nic.ifindex))
+			continue;
+		old.there = false;
+		if (hookings_detach(&half, ATTACH_SAFE))
+			return 1;
+	}
+	policies_read(in, policies);
+	if (r->policy && set_policy(in, r->policy))
+		return 1;
+	if (!hookings_attach(hs, ATTACH_SAFE))
+		return 0;
+	if (r->policy)
+		policies_restore(in, policies);
+	return 1;
+}
+
+int cmd_attach(struct instance *in, int argc, char **argv)
+{
+	struct request r = {};
+	struct hookings hs = {};
+	bool fresh = false;
+	struct opts o;
+	int id, code;
+
+	opts_init(&o, argc, argv, attach_options, out_options_json, NULL);
+	while ((id = opts_next(&o)) > 0) {
+		code = attach_option(&r, id, o.value);
+		if (code)
+			return code;
+	}
+	if (id < 0)
+		return o.exit;
+	if (!o.argc)
+		return usage_error("name at least one", "IFACE");
+	for (int i = 0; i < o.argc; i++)
+		for (int k = 0; k < i; k++)
+			if (!strcmp(o.argv[i], o.argv[k]))
+				return usage_error("named twice", "%s", o.argv[i]);
+
+	hs.n = (size_t)o.argc;
+	hs.iface = calloc(hs.n, sizeof(*hs.iface));
+	if (!hs.iface)
+		return fail(strerror(ENOMEM), NULL, "%d interfaces", o.argc);
+	/* Look at the interfaces before anything is made for them. */
+	code = pins_find(in->name, in->dir, sizeof(in->dir)) ? plan_all(NULL, &hs, o.argv, &r) : 0;
+	if (!code) {
+		pins_each(remove_orphan, NULL);
+		code = prepare(in, &r, &fresh);
+	}
+	if (!code) {
+		code = attach_all(in, &hs, o.argv, &r);
+		if (code && fresh)
+			pins_remove(in->dir, &in->lock);
+	}
+	if (!code)
+		show_attached(&hs, r.json);
+	free(hs.iface);
+	return code;
 }
 
 static int detach(struct instance *in, struct hookings *hs, bool last, bool keep, bool json)
@@ -434,6 +496,7 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 	struct hooking *all = NULL;
 	struct hookings hs = {};
 	bool keep = false, every = false, json = false;
+	struct ct_state st;
 	struct opts o;
 	int id, n, code = 1;
 
@@ -456,6 +519,9 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
+	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) &&
+	    instance_check(in, &st) == -EXDEV && hookings_orphaned(in))
+		return remove_orphan(in->name, in->dir, NULL);
 	if (instance_open(in) || instance_lock(in) || instance_open(in))
 		return 1;
 
@@ -485,10 +551,11 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 				fail("no such interface", "see 'ctloader status'", "%s", o.argv[i]);
 			goto out;
 		}
-		if (hs.n == (size_t)n || (hs.n && !strcmp(hs.iface[hs.n - 1].nic.name, o.argv[i]))) {
-			code = usage_error("named twice", "%s", o.argv[i]);
-			goto out;
-		}
+		for (size_t j = 0; j < hs.n; j++)
+			if (hs.iface[j].nic.ifindex == all[k].nic.ifindex) {
+				code = usage_error("named twice", "%s", o.argv[i]);
+				goto out;
+			}
 		hs.iface[hs.n++] = all[k];
 	}
 	for (size_t i = 0; i < hs.n; i++)

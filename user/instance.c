@@ -56,16 +56,23 @@ uint64_t netns_cookie(void)
 	return cookie;
 }
 
-/* The namespace of pid 1 has the instance "default"; another one is named by its cookie. */
-static void own_name(char *name, size_t size)
+/*
+ * The namespace of pid 1 has the instance "default"; another one is named by its cookie. There is
+ * a pid 1 in every container; if "default" is another's already, its namespace has a cookie, too.
+ */
+static void own_name(struct instance *in)
 {
 	struct stat ours, theirs;
+	struct ct_state st;
 
-	if (!stat("/proc/thread-self/ns/net", &ours) && !stat("/proc/1/ns/net", &theirs) &&
-	    ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
-		snprintf(name, size, "default");
-	else
-		snprintf(name, size, "netns-%llu", (unsigned long long)netns_cookie());
+	snprintf(in->name, sizeof(in->name), "netns-%llu", (unsigned long long)netns_cookie());
+	if (!pins_find(in->name, in->dir, sizeof(in->dir)) ||
+	    stat("/proc/thread-self/ns/net", &ours) || stat("/proc/1/ns/net", &theirs) ||
+	    ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev)
+		return;
+	if (!pins_find("default", in->dir, sizeof(in->dir)) && instance_check(in, &st) == -EXDEV)
+		return;
+	snprintf(in->name, sizeof(in->name), "default");
 }
 
 static bool name_valid(const char *name)
@@ -93,7 +100,7 @@ int instance_init(struct instance *in, const struct global *g)
 	if (g->instance)
 		snprintf(in->name, sizeof(in->name), "%s", g->instance);
 	else
-		own_name(in->name, sizeof(in->name));
+		own_name(in);
 	return 0;
 }
 

@@ -230,10 +230,6 @@ static int take_record(void *ctx, void *data, size_t size)
 	const struct ct_event *ev = data;
 	uint64_t missing;
 
-	if (size >= offsetof(struct ct_event, reason) && ev->type == CT_EV_END) {
-		l->ended = true;
-		return 0;
-	}
 	/* A record of a kind we do not know, or of a program older than its oldest: it counts. */
 	if (size < sizeof(*ev) || ev->length < sizeof(*ev) || ev->type >= CT_EV_MAX) {
 		l->seq++;

@@ -130,14 +130,19 @@ static int pin(const struct instance *in, struct ct_bpf *skel)
 	return bpf_obj_pin(bpf_map__fd(skel->maps.state), path) ? -errno : 0;
 }
 
-static int start_sweep(struct ct_bpf *skel)
+int object_start_sweep(const struct instance *in)
 {
 	struct ct_ctl m = {};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &m, .data_size_in = sizeof(m));
+	int fd = instance_need(in, PIN_PROGS "/ct_ctl_arm"), err;
 
-	if (bpf_prog_test_run_opts(bpf_program__fd(skel->progs.ct_ctl_arm), &run))
-		return -errno;
-	return run.retval ? -EIO : 0;
+	if (fd < 0)
+		return 1;
+	err = bpf_prog_test_run_opts(fd, &run) ? -errno : 0;
+	close(fd);
+	if (err || run.retval)
+		return fail(strerror(err ? -err : EIO), NULL, "the sweep can't be started");
+	return 0;
 }
 
 static int report_load(int err)
@@ -146,7 +151,7 @@ static int report_load(int err)
 		return fail("permission denied", "run as root, or with CAP_BPF, CAP_NET_ADMIN and "
 						 "CAP_PERFMON",
 			    "the programs can't be loaded");
-	if (err == -ENOMEM || err == -E2BIG)
+	if (err == -ENOMEM)
 		return fail("not enough memory", "use a smaller --max",
 			    "the programs can't be loaded");
 	return fail(strerror(-err), "-vv shows what the kernel says",
@@ -197,10 +202,10 @@ int object_load(const struct instance *in, const struct object_options *options)
 		goto out;
 	}
 	err = pin(in, skel);
-	if (!err)
-		err = start_sweep(skel);
 	if (err)
 		fail(strerror(-err), NULL, "pinning to %s", in->dir);
+	else
+		err = object_start_sweep(in);
 out:
 	ct_bpf__destroy(skel);
 	return err ? 1 : 0;

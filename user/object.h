@@ -22,6 +22,8 @@ struct object_options {
  * start the sweep. Reports its errors and takes back what it did. 0 or 1.
  */
 int object_load(const struct instance *in, const struct object_options *options);
+/* Start the sweep's timer, or see that it runs. 0 or 1, reported. */
+int object_start_sweep(const struct instance *in);
 /* What `max` is when nobody says: nf_conntrack's rule, by the memory of the machine. */
 uint32_t object_default_max(void);
 

@@ -23,6 +23,7 @@
 #define SYSTEM "/sys/fs/bpf"
 #define OWN_PARENT "/run/ctloader"
 #define OWN OWN_PARENT "/bpf"
+#define RUN_LOCK "/run/ctloader.lock"
 #define SUBDIR "/ctloader"
 
 /* How long another loader may keep us waiting. */
@@ -169,20 +170,52 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
 	return 0;
 }
 
-/* Everything that mounts or unmounts, makes or removes the top directories, does so one at a time. */
+/*
+ * Lock what is at `path`, a file or directory, opened with `flags`: a descriptor, whose closing
+ * unlocks. The wait for somebody else is bounded: -EBUSY. -ENOENT if it has gone meanwhile.
+ */
+static int lock_path(const char *path, int flags)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+
+	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
+		struct stat opened, named;
+		int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			return -errno;
+		if (!flock(fd, LOCK_EX | LOCK_NB)) {
+			/* Whoever had it may have removed it. */
+			if (!fstat(fd, &opened) && !stat(path, &named) &&
+			    opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
+				return fd;
+			close(fd);
+			return -ENOENT;
+		}
+		close(fd);
+		nanosleep(&pause, NULL);
+	}
+	return -EBUSY;
+}
+
+/*
+ * Everything that mounts or unmounts, makes or removes the top directories, does so one at a time:
+ * under a lock that only root can take, because whoever can open it can hold us up.
+ */
 static int lock_run(void)
 {
-	int fd = open("/run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd;
 
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX)) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
+	do
+		fd = lock_path(RUN_LOCK, O_RDWR | O_CREAT);
+	while (fd == -ENOENT && !access("/run", F_OK));
 	return fd;
+}
+
+static void unlock_run(int fd)
+{
+	unlink(RUN_LOCK);
+	close(fd);
 }
 
 /*
@@ -247,28 +280,12 @@ static int unmount_own(void)
 
 int pins_lock(const char *dir, int *lock)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY);
 
-	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
-		struct stat opened, named;
-		int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		if (fd < 0)
-			return -errno;
-		if (!flock(fd, LOCK_EX | LOCK_NB)) {
-			/* Whoever had it may have removed it. */
-			if (!fstat(fd, &opened) && !stat(dir, &named) &&
-			    opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
-				*lock = fd;
-				return 0;
-			}
-			close(fd);
-			return -ENOENT;
-		}
-		close(fd);
-		nanosleep(&pause, NULL);
-	}
-	return -EBUSY;
+	if (fd < 0)
+		return fd;
+	*lock = fd;
+	return 0;
 }
 
 static int make_dirs(const char *name, char *dir, size_t size)
@@ -296,7 +313,7 @@ static int make_dirs(const char *name, char *dir, size_t size)
 		in_home_mounts(unmount_own); /* fails when somebody uses it: then it stays */
 	}
 out:
-	close(run);
+	unlock_run(run);
 	return err;
 }
 
@@ -336,6 +353,6 @@ int pins_remove(const char *dir, int *lock)
 	snprintf(top, sizeof(top), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
 	if (!rmdir(top) && strstr(top, OWN "/"))
 		in_home_mounts(unmount_own); /* busy: another instance is being made in it */
-	close(run);
+	unlock_run(run);
 	return err;
 }

@@ -98,33 +98,32 @@ int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason
 long table_flush(struct table *t, enum ct_end reason)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	int waited = 0;
+	int waited = 0, more;
 	long n = 0;
 
 	for (int family = 0; family < 2; family++) {
 		__u32 first = 0;
 
 		do {
-			struct ct_ctl m = { .family = family, .first = first, .reason = reason };
-			int ret;
-
 			/* Once the patience is spent, events that find no room are counted as lost. */
-			m.full = waited >= FLUSH_PATIENCE_MS;
-			ret = control(t, t->flush, &m, sizeof(m));
-			if (ret < 0)
-				return ret;
+			bool forced = waited >= FLUSH_PATIENCE_MS;
+			struct ct_ctl m = { .family = family, .first = first, .reason = reason,
+					    .full = forced };
+
+			more = control(t, t->flush, &m, sizeof(m));
+			if (more < 0)
+				return more;
+			if (more > 1)
+				return -EIO;
 			n += m.count;
 			first = m.first;
-			if (m.full && !m.count && waited < FLUSH_PATIENCE_MS) {
+			if (m.full) {
 				nanosleep(&pause, NULL);
 				waited++;
-				continue;
-			}
-			if (!m.full)
+			} else if (!forced) {
 				waited = 0;
-			if (!ret)
-				break;
-		} while (1);
+			}
+		} while (more);
 	}
 	return n;
 }
