@@ -28,7 +28,7 @@ USER_OBJ := $(USER_SRC:user/%.c=$(O)/user/%.o)
 
 DEBIAN := clang llvm gcc make libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool pkg-config
 DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
-	conntrack nftables strace procps util-linux python3-minimal
+	conntrack nftables strace procps util-linux
 
 .DEFAULT_GOAL := all
 .PHONY: all check demo bench install clean deps deps-tests help vmlinux

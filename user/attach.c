@@ -60,8 +60,14 @@ static int slot_find(int map, __u32 ifindex, struct ct_iface *slot, bool make)
 	return make ? vacant : -ENOENT;
 }
 
-/* Change the slot of an interface: set some flags, clear others. */
-static int slot_flags(const struct instance *in, const struct hooking *h, __u32 set, __u32 clear)
+enum slot_how {
+	SLOT_CHANGE,
+	SLOT_MAKE,
+	SLOT_FREE,
+};
+
+static int slot_update(const struct instance *in, const struct hooking *h, enum slot_how how,
+		       __u32 set, __u32 clear)
 {
 	int map = instance_fd(in, "ifaces"), at;
 	struct ct_iface slot;
@@ -69,55 +75,51 @@ static int slot_flags(const struct instance *in, const struct hooking *h, __u32 
 
 	if (map < 0)
 		return map;
-	at = slot_find(map, (__u32)h->nic.ifindex, &slot, false);
+	at = slot_find(map, (__u32)h->nic.ifindex, &slot, how == SLOT_MAKE);
+	switch (how) {
+	case SLOT_CHANGE:
+		slot.flags = (slot.flags | set) & ~clear;
+		slot.hook = h->hook;
+		break;
+	case SLOT_MAKE:
+		slot = (struct ct_iface){
+			.ifindex = (__u32)h->nic.ifindex,
+			.flags = set,
+			.zone = h->zone,
+			.hook = h->hook,
+			.used = 1,
+		};
+		break;
+	case SLOT_FREE:
+		slot = (struct ct_iface){ .used = 1 };
+		break;
+	}
 	key = (__u32)at;
-	slot.flags = (slot.flags | set) & ~clear;
-	slot.hook = h->hook;
 	if (at >= 0 && bpf_map_update_elem(map, &key, &slot, BPF_ANY))
 		at = -errno;
 	close(map);
 	return at < 0 ? at : 0;
+}
+
+/* Change the slot of an interface: set some flags, clear others. */
+static int slot_flags(const struct instance *in, const struct hooking *h, __u32 set, __u32 clear)
+{
+	return slot_update(in, h, SLOT_CHANGE, set, clear);
 }
 
 static int slot_make(const struct instance *in, const struct hooking *h)
 {
-	int map = instance_fd(in, "ifaces"), at;
-	struct ct_iface slot;
-	__u32 key;
-
-	if (map < 0)
-		return map;
-	at = slot_find(map, (__u32)h->nic.ifindex, &slot, true);
-	slot = (struct ct_iface){
-		.ifindex = (__u32)h->nic.ifindex,
-		.flags = (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
-			 (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0),
-		.zone = h->zone,
-		.hook = h->hook,
-		.used = 1,
-	};
-	key = (__u32)at;
-	if (at >= 0 && bpf_map_update_elem(map, &key, &slot, BPF_ANY))
-		at = -errno;
-	close(map);
-	return at < 0 ? at : 0;
+	return slot_update(in, h, SLOT_MAKE,
+			   (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
+				   (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0),
+			   0);
 }
 
 static int slot_free(const struct instance *in, const struct hooking *h)
 {
-	int map = instance_fd(in, "ifaces"), at;
-	struct ct_iface slot;
-	__u32 key;
+	int err = slot_update(in, h, SLOT_FREE, 0, 0);
 
-	if (map < 0)
-		return map;
-	at = slot_find(map, (__u32)h->nic.ifindex, &slot, false);
-	slot = (struct ct_iface){ .used = 1 };
-	key = (__u32)at;
-	if (at >= 0 && bpf_map_update_elem(map, &key, &slot, BPF_ANY))
-		at = -errno;
-	close(map);
-	return at == -ENOENT ? 0 : at < 0 ? at : 0;
+	return err == -ENOENT ? 0 : err;
 }
 
 /* --- Links ------------------------------------------------------------------------------------ */
