@@ -369,6 +369,8 @@ static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_f
 		if (h->version_ihl >> 4 != 4 || header < sizeof(*h) ||
 		    h->frag & bpf_htons(0x1fff))
 			return CT_R_ICMP_INNER;
+		if (off + header > end)
+			return CT_R_ICMP_INNER;
 		t->src.ip = h->src;
 		t->dst.ip = h->dst;
 		proto = h->proto;

@@ -32,6 +32,8 @@ enum ct_record_slot {
 #define CT_PKT_UNCONFIRMED 0x02 /* its flow is among the unconfirmed: an earlier hook put it there */
 #define CT_PKT_LOOK        0x04 /* nobody said what the earlier hook made of it: look the flow up */
 #define CT_PKT_IN_RAN      0x08 /* `in` ran at this hook */
+#define CT_PKT_CLOSED      0x20 /* it ended its flow */
+#define CT_PKT_ANSWERED    0x10 /* unconfirmed, and this is the reply to it: see ct_meet_answered */
 
 struct ct_pkt {
 	struct ct_packet pub; /* what a policy program may rely on */

@@ -84,9 +84,10 @@ enum ct_met {
  */
 static __always_inline void ct_met_busy(struct ct_pkt *pkt, const struct ct_entry *e)
 {
-	__u16 status = e ? READ_ONCE(e->status) : 0;
+	bool replied = READ_ONCE(e->status) & CT_S_SEEN_REPLY ||
+		       (pkt->swapped ^ READ_ONCE(e->swapped)) & 1;
 
-	ct_classify(pkt, status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW, CT_R_NONE);
+	ct_classify(pkt, replied ? CT_ESTABLISHED : CT_NEW, CT_R_NONE);
 	ct_count(CT_C_CONTENDED);
 }
 
@@ -158,6 +159,7 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 	ct_show_flow(pkt, e, dir);
 
 	if (unlikely(step.verdict == CT_V_CLOSE)) {
+		pkt->flags |= CT_PKT_CLOSED;
 		if (confirmed) {
 			ct_table_destroy(pkt, family, e, CT_END_CLOSED);
 		} else {
@@ -187,7 +189,8 @@ ct_global int ct_meet_unconfirmed(__u32 record_slot)
 
 	if (!pkt || !s)
 		return CT_MET_OVER;
-	e = ct_unconfirmed_lookup(pkt);
+	pkt->original = pkt->pub.tuple;
+	e = bpf_map_lookup_elem(&unconfirmed, &pkt->original);
 	return e ? ct_meet(pkt, e, s, false) : CT_MET_OVER;
 }
 
@@ -337,13 +340,22 @@ static __always_inline int ct_take_left(struct ct_pkt *pkt)
 	return 0;
 }
 
+/* The tuple under which the packet's flow is kept among the unconfirmed, into pkt->original. */
+static __always_inline void ct_original_of_left(struct ct_pkt *pkt)
+{
+	if (pkt->flags & CT_PKT_ANSWERED)
+		ct_tuple_invert(&pkt->pub.tuple, &pkt->original);
+	else
+		pkt->original = pkt->pub.tuple;
+}
+
 /* Confirm a flow that an earlier hook left among the unconfirmed. */
 static __always_inline enum ct_pass ct_confirm_left(struct ct_pkt *pkt)
 {
 	enum ct_pass pass;
 
 	ct_table_key(pkt, &pkt->pub.tuple);
-	pkt->original = pkt->pub.tuple;
+	ct_original_of_left(pkt);
 	if (ct_take_left(pkt)) {
 		/* It is in the table when another packet of the flow was quicker. */
 		if (!ct_table_lookup(pkt, pkt->pub.tuple.family))
@@ -354,31 +366,33 @@ static __always_inline enum ct_pass ct_confirm_left(struct ct_pkt *pkt)
 	if (!(pkt->flags & CT_PKT_IN_RAN)) /* else a policy may have changed it */
 		pkt->pub.mark = pkt->entry.mark;
 	pass = ct_confirm_entry(pkt->slot);
+	ct_original_of_left(pkt); /* a clash may have put another flow's there */
 	ct_unconfirmed_delete(&pkt->original);
 	return pass;
 }
 
 /*
  * This host answers a packet which, we thought, it would forward: it was delivered after all (a
- * transparent proxy, a routing rule we can't see). Its flow is taken from among the unconfirmed,
- * meets the answer, and is confirmed with it here. enum ct_met.
+ * transparent proxy, a routing rule we can't see). The answer acts on the unconfirmed flow, and
+ * confirms it. enum ct_met.
  */
 ct_global int ct_meet_answered(__u32 record_slot)
 {
 	const struct ct_settings *s = ct_settings();
 	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_entry *e;
+	int met;
 
 	if (!pkt || !s)
 		return CT_MET_OVER;
 	ct_tuple_invert(&pkt->pub.tuple, &pkt->original);
-	if (ct_take_left(pkt))
+	e = bpf_map_lookup_elem(&unconfirmed, &pkt->original);
+	if (!e)
 		return CT_MET_OVER;
-	ct_unconfirmed_delete(&pkt->original);
-	ct_count(CT_C_DROPPED_UNCONFIRMED); /* it is created anew below */
-	ct_release(&pkt->entry);
-	if (ct_meet(pkt, &pkt->entry, s, false) == CT_MET && pkt->pub.class == CT_ESTABLISHED)
-		pkt->flags |= CT_PKT_PREPARED;
-	return CT_MET;
+	met = ct_meet(pkt, e, s, false);
+	if (met == CT_MET && pkt->pub.class == CT_ESTABLISHED && !(pkt->flags & CT_PKT_CLOSED))
+		pkt->flags |= CT_PKT_UNCONFIRMED | CT_PKT_ANSWERED;
+	return met;
 }
 
 static __always_inline void ct_in_find(struct ct_pkt *pkt, const struct ct_settings *s)
@@ -391,7 +405,7 @@ static __always_inline void ct_in_find(struct ct_pkt *pkt, const struct ct_setti
 	if (likely(e) && likely(ct_meet(pkt, e, s, true) != CT_MET_OVER))
 		return;
 	met = ct_meet_unconfirmed(pkt->slot);
-	if (met == CT_MET && pkt->pub.class == CT_NEW)
+	if (met == CT_MET && pkt->pub.class == CT_NEW && !(pkt->flags & CT_PKT_CLOSED))
 		pkt->flags |= CT_PKT_UNCONFIRMED;
 	if (met != CT_MET_OVER)
 		return;

@@ -56,6 +56,7 @@ struct ct_sweep_unconfirmed {
 	__u64 before; /* ticks: older ones go */
 	__u64 left;
 	__u64 swept;
+	__u64 dead; /* deleted, too, but counted already when they died */
 };
 
 static long ct_sweep_unconfirmed(void *map, const void *key, struct ct_entry *e, void *ctx)
@@ -74,7 +75,10 @@ static long ct_sweep_unconfirmed(void *map, const void *key, struct ct_entry *e,
 					 (word & ~CT_WORD_PHASE) | CT_WORD_DEAD) != word))
 		return 0;
 	if (!bpf_map_delete_elem(&unconfirmed, key)) {
-		sweep->swept++;
+		if (word & CT_WORD_DEAD)
+			sweep->dead++;
+		else
+			sweep->swept++;
 		sweep->left--;
 	}
 	return 0;
@@ -90,15 +94,21 @@ static __always_inline void ct_sweep_the_unconfirmed(struct ct_state *st, __u64 
 	 * Counted from `now`, not from 0: a number the verifier knows is another state in each round
 	 * of the walk ("the sequence of 8193 jumps is too complex").
 	 */
-	struct ct_sweep_unconfirmed sweep = { .before = now - age, .left = now, .swept = now };
+	struct ct_sweep_unconfirmed sweep = {
+		.before = now - age,
+		.left = now,
+		.swept = now,
+		.dead = now,
+	};
 	__u64 before, after, lost = 0;
 
 	before = READ_ONCE(st->unconfirmed);
 	bpf_for_each_map_elem(&unconfirmed, ct_sweep_unconfirmed, &sweep, 0);
 	sweep.left -= now;
 	sweep.swept -= now;
-	after = __sync_fetch_and_sub(&st->unconfirmed, sweep.swept) - sweep.swept;
 	ct_count_many(CT_C_SWEPT_UNCONFIRMED, sweep.swept);
+	sweep.swept += sweep.dead - now;
+	after = __sync_fetch_and_sub(&st->unconfirmed, sweep.swept) - sweep.swept;
 	/*
 	 * Whatever is counted and not there was pushed out. Those that came during the walk may
 	 * have been missed by it, so they are no evidence; the next walk sees them.

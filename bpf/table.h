@@ -584,11 +584,6 @@ static __always_inline void ct_table_publish(struct ct_pkt *pkt)
  * The word's hash is that of the flow's canonical key here too. While it is unconfirmed, `start`
  * holds the tick at which the entry was prepared.
  */
-static __always_inline struct ct_entry *ct_unconfirmed_lookup(struct ct_pkt *pkt)
-{
-	return bpf_map_lookup_elem(&unconfirmed, &pkt->pub.tuple);
-}
-
 static __always_inline int ct_unconfirmed_insert(struct ct_pkt *pkt)
 {
 	struct ct_state *st = ct_state();
@@ -613,11 +608,11 @@ static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
 }
 
-/* Take an owned unconfirmed entry out. */
+/* Take an owned unconfirmed entry out: that of the flow which began with pkt->original. */
 static __always_inline void ct_unconfirmed_drop(struct ct_pkt *pkt, struct ct_entry *e)
 {
 	ct_release_as(e, CT_WORD_DEAD);
-	ct_unconfirmed_delete(&pkt->pub.tuple);
+	ct_unconfirmed_delete(&pkt->original);
 }
 
 #endif

@@ -42,8 +42,7 @@
 	X(FRAGMENT, UNTRACKED, "fragment", "a fragment other than the first")                      \
 	X(VLAN_TAGS, UNTRACKED, "vlan_tags", "more than two VLAN tags")                            \
 	X(ND, UNTRACKED, "nd", "ICMPv6 neighbour discovery and multicast listener reports")        \
-	X(UNREADABLE, UNTRACKED, "unreadable", "headers beyond what a program can reach")          \
-	X(FULL, UNTRACKED, "full", "a new flow while the table held only assured ones")
+	X(UNREADABLE, UNTRACKED, "unreadable", "headers beyond what a program can reach")
 
 enum ct_reason {
 	CT_R_NONE,

@@ -45,7 +45,8 @@ give_up() {
 # tests_in FILE: their names.
 tests_in() {
 	case $1 in
-	*.c) sed -n 's/^TEST(\([A-Za-z0-9_]*\)).*/\1/p' "$1" ;;
+	*.c) sed -n 's/^TEST(\([A-Za-z0-9_]*\)).*/\1/p
+		s/^CONVERSATION(\([A-Za-z0-9_]*\)).*/\1_xdp\n\1_ingress\n\1_egress/p' "$1" ;;
 	*.sh) sed -n 's/^\(test_[A-Za-z0-9_]*\) *().*/\1/p' "$1" ;;
 	esac
 }
@@ -128,6 +129,18 @@ compile_all() {
 		compile "$file" &
 	done
 	wait
+}
+
+# What prog tests use: policy programs, for either type of hook.
+build_policies() {
+	local from=tests/prog/policy.bpf.c hook to
+	mkdir -p "$BUILD/prog"
+	for hook in xdp tc; do
+		to=$BUILD/prog/policy_$hook.o
+		[[ $to -nt $from && $to -nt include/ctloader/ct_policy.bpf.h ]] ||
+			$CLANG -O2 -g --target=bpf -Wall -DCT_POLICY_${hook^^} -Iinclude \
+				-I"/usr/include/$(uname -m)-linux-gnu" -c "$from" -o "$to" || exit 2
+	done
 }
 
 # What netns tests use: the traffic generator and an XDP program.
@@ -384,6 +397,7 @@ prepare() {
 		echo "waiting for another run of the tests to end"
 		flock 9
 	fi
+	! any_in prog || build_policies
 	build_tools
 	snapshot >"$before"
 }
