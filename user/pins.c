@@ -271,7 +271,11 @@ static int unmount_own(void)
 {
 	if (!is_bpffs(OWN))
 		return 0;
-	if (umount2(OWN, UMOUNT_NOFOLLOW))
+	/*
+	 * Nobody can be making an instance in it: that takes the lock we hold, and its directory
+	 * would be there. Listeners that are not done yet keep what they have open.
+	 */
+	if (umount2(OWN, UMOUNT_NOFOLLOW | MNT_DETACH))
 		return -errno;
 	rmdir(OWN);
 	rmdir(OWN_PARENT);
@@ -286,6 +290,13 @@ int pins_lock(const char *dir, int *lock)
 		return fd;
 	*lock = fd;
 	return 0;
+}
+
+/* Remove the directory above the instances if it is there and empty, then the mount if it is ours. */
+static void remove_top(const char *top)
+{
+	if ((!rmdir(top) || errno == ENOENT) && strstr(top, OWN "/"))
+		in_home_mounts(unmount_own);
 }
 
 static int make_dirs(const char *name, char *dir, size_t size)
@@ -309,8 +320,7 @@ static int make_dirs(const char *name, char *dir, size_t size)
 	snprintf(dir, size, "%s" SUBDIR "/%s", place(), name);
 	if ((mkdir(top, 0700) && errno != EEXIST) || (mkdir(dir, 0700) && errno != EEXIST)) {
 		err = -errno;
-		rmdir(top);
-		in_home_mounts(unmount_own); /* fails when somebody uses it: then it stays */
+		remove_top(top);
 	}
 out:
 	unlock_run(run);
@@ -319,13 +329,14 @@ out:
 
 int pins_make(const char *name, char *dir, size_t size, int *lock)
 {
-	int err;
+	int err = -ENOENT;
 
-	do {
+	/* Again if another loader has removed it, or the mount, between the two. */
+	for (int tries = 0; tries < 100 && err == -ENOENT; tries++) {
 		err = make_dirs(name, dir, size);
 		if (!err)
 			err = pins_lock(dir, lock);
-	} while (err == -ENOENT && place()); /* removed between the two */
+	}
 	return err;
 }
 
@@ -351,8 +362,7 @@ int pins_remove(const char *dir, int *lock)
 		close(*lock);
 	*lock = -1;
 	snprintf(top, sizeof(top), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
-	if (!rmdir(top) && strstr(top, OWN "/"))
-		in_home_mounts(unmount_own); /* busy: another instance is being made in it */
+	remove_top(top);
 	unlock_run(run);
 	return err;
 }

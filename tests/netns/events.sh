@@ -1,0 +1,257 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Listeners: each gets what it asked for, in order and numbered; every NEW has its one DESTROY;
+# what a ring could not take is counted to the last event; and no listener can hold anybody up.
+
+# shellcheck source=tests/tools/more.sh
+source "$TOP/tests/tools/more.sh"
+
+setup() {
+	tool events
+	topo_up
+}
+
+# new_flows N [FIRST]: that many UDP flows through the router, to a server that takes them.
+new_flows() {
+	[[ -n ${STARTED[sink]-} ]] || serve sink in_b traffic udp-sink 9
+	in_a traffic -f "${2:-0}" flows 10.0.2.1 9 "${RATE:-100000}" \
+		"$(awk -v n="$1" -v rate="${RATE:-100000}" 'BEGIN { print n / rate }')" >"$T/flows"
+	want_eq "$(awk '{ print $2 }' "$T/flows")" "$1" "flows sent"
+}
+
+# summary NAME: what tools/events.c says of that listener's output.
+summary() { events <"$T/$1.out"; }
+
+# lines_of NAME N: the listener has written so many lines.
+lines_of() { want_num "$(wc -l <"$T/$1.out")" -ge "$2" "lines of $1"; }
+
+# ends NAME: the stream has ended by itself, and with exit code 0.
+ends() {
+	finish "$1" 30
+	want_eq "$RC" 0 "exit code of events ($(<"$T/$1.err"))"
+}
+
+# ---- What each gets -----------------------------------------------------------------------------
+
+# Listeners with different masks and filters run at once; each sees every event it asked for, and
+# no other.
+test_masks_and_filters() {
+	run ctl attach ra rb
+	serve echo in_b traffic udp-echo 7
+	start all ctl events -o json
+	start new ctl events -o json -e new
+	start gone ctl events -o json -e destroy
+	start changes ctl events -o json -e update,destroy -p tcp
+	start icmp ctl events -o json -p icmp
+	start narrow ctl events -o json -e new -p udp -d 10.0.2.0/24 --dport 7
+	wait_for 5 listening 6
+	serve tcp in_b traffic tcp-serve 80
+	run in_a traffic udp-send 10.0.2.1 7 2 1000
+	run in_a traffic udp-send fd00:2::1 7 2 1000
+	run in_a traffic tcp-get 10.0.2.1 80 1000
+	in_a ping -c 1 -q 10.0.2.1 >/dev/null
+	run ctl detach --all
+	for listener in all new gone changes icmp narrow; do
+		ends "$listener"
+		want_eq "$(summary "$listener" | jq .lost)" 0 "lost by $listener"
+	done
+	want_eq "$(summary all | jq -c '[.new, .destroy, .unpaired, .orphans, .gaps]')" '[4,4,0,0,0]' all
+	want_eq "$(summary new | jq -c '[.new, .update, .destroy]')" '[4,0,0]' "-e new"
+	want_eq "$(summary gone | jq -c '[.new, .update, .destroy]')" '[0,0,4]' "-e destroy"
+	want_eq "$(jq -c .flow.proto "$T/changes.out" | sort -u)" '"tcp"' "-p tcp"
+	want_eq "$(summary changes | jq -c '[.new, .destroy]')" '[0,1]' "-e update,destroy -p tcp"
+	want_eq "$(jq -r .type "$T/icmp.out" | xargs)" 'new update destroy' "-p icmp"
+	want_eq "$(jq -c '[.type, .flow.original.dst, .flow.original.dport]' "$T/narrow.out")" \
+		'["new","10.0.2.1",7]' "a narrow filter"
+	want_eq "$(jq -c 'select(.type == "update") | .flow.state' "$T/changes.out" | head -n 2 | xargs)" \
+		"SYN_RECV ESTABLISHED" "states in updates"
+}
+
+# What `traffic flows` begins with.
+FLOW1='src=10\.64\.0\.1 dst=10\.0\.2\.1 sport=1024 dport=9'
+FLOW1_REPLY='src=10\.0\.2\.1 dst=10\.64\.0\.1 sport=9 dport=1024'
+
+# An event's JSON has the contract's keys; text is conntrack(8)'s; -o timestamp puts the time first.
+test_formats() {
+	local now second
+	run ctl attach ra rb
+	start json ctl events -o json
+	start text ctl events -o timestamp,id
+	start plain ctl events
+	wait_for 5 listening 3
+	now=$EPOCHSECONDS
+	new_flows 1
+	run ctl detach --all
+	for listener in json text plain; do ends $listener; done
+	want_keys "$(sed -n 1p "$T/json.out")" . type seq time flow
+	want_keys "$(sed -n 1p "$T/json.out")" .flow family proto protonum timeout original reply id
+	want_keys "$(sed -n 2p "$T/json.out")" . type seq time reason flow
+	want_eq "$(jq -c '[.type, .seq, .reason]' "$T/json.out" | xargs)" \
+		'[new,1,null] [destroy,2,detached]' "events"
+	want_eq "$(jq -s 'map(.flow.id) | unique | length' "$T/json.out")" 1 "ids of one flow"
+	want_match "$(sed -n 1p "$T/plain.out")" \
+		"^    \[NEW\] udp      17 30 $FLOW1 \[UNREPLIED\] $FLOW1_REPLY\$" "NEW"
+	want_match "$(sed -n 2p "$T/plain.out")" \
+		"^\[DESTROY\] udp      17 (29 |30 )?$FLOW1 packets=1 bytes=44 \[UNREPLIED\] $FLOW1_REPLY " "DESTROY"
+	want_match "$(sed -n 1p "$T/text.out")" '^\[[0-9]+\.[0-9]{6} *\].*\[NEW\] udp .* id=[0-9]+' \
+		"with time and id"
+	second=$(sed -n '1s/^\[\([0-9]*\)\..*/\1/p' "$T/text.out")
+	want_num "$second" -ge "$now" "second of the event"
+	want_num "$second" -le "$EPOCHSECONDS" "second of the event"
+	want_match "$(<"$T/plain.err")" '2 flow events have been shown' "summary"
+}
+
+# -n ends after that many events; a reader that leaves ends it, too; so does SIGINT.
+test_ends() {
+	run ctl attach ra rb
+	start three ctl events -e new -n 3
+	start head bash -c '"$0" --netns "$1" events -e new | head -n 1' "$CTLOADER" "$NS_R"
+	start interrupted ctl events -e new
+	wait_for 5 listening 3
+	new_flows 5
+	ends three
+	want_eq "$(wc -l <"$T/three.out")" 3 "lines with -n 3"
+	ends head
+	wait_for 3 lines_of interrupted 5
+	stop interrupted INT
+	want_eq "$RC" 0 "exit code after SIGINT"
+	wait_for 3 listening 0
+	run ctl detach --all
+}
+
+# ---- NEW and DESTROY ----------------------------------------------------------------------------
+
+# Each of 20000 flows is told of once when it begins and once when it ends, with the reason: flushed,
+# evicted, timed out, or by the detach, after which the stream ends by itself.
+test_pairs() {
+	run ctl attach --max 10000 ra rb
+	start events ctl events -o json -b 64M
+	wait_for 5 listening 1
+	RATE=50000 new_flows 6000
+	run ctl flush
+	run ctl set udp_timeout=1
+	RATE=50000 new_flows 4000 6000
+	wait_for 10 none_left
+	run ctl set udp_timeout=30
+	RATE=50000 new_flows 10000 10000
+	run ctl set max=9000
+	new_flows 500 20000
+	run ctl detach --all
+	ends events
+	summary events
+	want_eq "$(summary events | jq -c '[.new, .destroy, .unpaired, .orphans, .gaps, .lost]')" \
+		'[20500,20500,0,0,0,0]' "NEW, DESTROY, unpaired, orphans, gaps, lost"
+	want_eq "$(summary events | jq -c '.reasons | [.flushed, .timeout]')" '[6000,4000]' \
+		"ends by flush and timeout"
+	want_num "$(summary events | jq .reasons.evicted)" -ge 500 "ends by eviction"
+	want_eq "$(summary events | jq '.reasons | .flushed + .timeout + .evicted + .detached')" 20500 \
+		"ends by these reasons"
+}
+none_left() { want_eq "$(ctl count)" 0 "flows"; }
+
+# ---- Losses -------------------------------------------------------------------------------------
+
+# A ring that is too small for a reader that pauses loses events, and the stream says how many, where
+# it happened: delivered and lost are all there were, and the numbers continue behind each gap.
+test_small_ring() {
+	local confirmed all
+	run ctl attach ra rb
+	start small ctl events -o json -e new -b 4k
+	wait_for 5 listening 1
+	RATE=1000 new_flows 500
+	kill -STOP "${STARTED[small]}"
+	new_flows 5000 500
+	kill -CONT "${STARTED[small]}"
+	new_flows 20000 5500
+	confirmed=$(stat_of .lifecycle.confirmed)
+	run ctl stats -o json
+	want_eq "$(jq '.events | .delivered + .lost' <<<"$OUT")" "$confirmed" "stats: delivered + lost"
+	run ctl detach --all
+	ends small
+	all=$(summary small)
+	echo "$all"
+	want_num "$(jq .lost <<<"$all")" -ge 4900 "events lost, of 5000 during the pause"
+	want_eq "$(jq '.new + .lost' <<<"$all") $(jq .seq <<<"$all") $(jq .gaps <<<"$all")" \
+		"$confirmed $confirmed 0" "new + lost, last number, unexplained gaps"
+	want_match "$(<"$T/small.err")" " $(jq .lost <<<"$all") lost" "summary"
+}
+
+# A listener that does not read (stopped) holds up nobody: flows go on, flush and detach end in
+# time. When it reads again it learns what it missed, and ends.
+test_stopped_listener() {
+	local began
+	run ctl attach ra rb
+	start stopped ctl events -o json -b 4k
+	start reading ctl events -o json
+	wait_for 5 listening 2
+	kill -STOP "${STARTED[stopped]}"
+	new_flows 10000
+	want_eq "$(ctl count -p udp --dport 9)" 10000 "flows while a listener is stopped"
+	began=$EPOCHREALTIME
+	run timeout 60 "$CTLOADER" --netns "$NS_R" detach --all
+	echo "detach: $(seconds_since "$began") s"
+	want_num "$(seconds_since "$began" | cut -d. -f1)" -lt 6 "seconds of the detach of 10000 flows"
+	ends reading
+	want_eq "$(summary reading | jq -c '[.new, .destroy, .unpaired, .lost]')" '[10000,10000,0,0]' \
+		"what the other listener got"
+	kill -CONT "${STARTED[stopped]}"
+	ends stopped
+	summary stopped
+	want_eq "$(summary stopped | jq '.new + .update + .destroy + .lost') $(summary stopped | jq .gaps)" \
+		"20000 0" "what the stopped one got or missed, and unexplained gaps"
+	want_detached
+}
+
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }'; }
+
+# ---- Slots --------------------------------------------------------------------------------------
+
+# There is room for eight: the ninth is refused with one line. The place of one that was killed is
+# given to the next, and what it had asked for costs nothing any more.
+test_nine_listeners() {
+	local i
+	run ctl attach ra rb
+	for i in 1 2 3 4 5 6 7 8; do
+		start "l$i" ctl events -o json -e new
+		wait_for 5 listening "$i"
+	done
+	refuses 1 'events: 8 listeners' 'all places .* taken' events
+	stop l3 KILL
+	start ninth ctl events -o json -e new
+	wait_for 5 owned_by_ninth
+	new_flows 10
+	run ctl detach --all
+	for i in 1 2 4 5 6 7 8; do
+		ends "l$i"
+		want_eq "$(summary "l$i" | jq .new)" 10 "events of listener $i"
+	done
+	ends ninth
+	want_eq "$(summary ninth | jq -c '[.new, .lost, .gaps]')" '[10,0,0]' "events of the ninth"
+}
+owned_by_ninth() {
+	listening 8
+	refuses 1 'events: 8 listeners' taken events
+	kill -0 "${STARTED[ninth]}"
+}
+
+# ---- Speed --------------------------------------------------------------------------------------
+
+# 100,000 new flows a second for five seconds: a listener keeps up, or says exactly what it lost.
+test_keeps_up() {
+	local confirmed got
+	run ctl attach --max 600000 ra rb
+	start events ctl events -e new
+	wait_for 5 listening 1
+	new_flows 500000
+	cat "$T/flows"
+	confirmed=$(stat_of .lifecycle.confirmed)
+	stop events INT
+	want_eq "$RC" 0 "exit code"
+	got=$(grep -c '\[NEW\]' "$T/events.out")
+	lost=$(awk '/^\[LOST\]/ { n += $2 } END { print n + 0 }' "$T/events.out")
+	echo "$confirmed flows confirmed, $got events shown, $lost lost ($(<"$T/events.err"))"
+	want_num "$confirmed" -ge 400000 "flows confirmed"
+	want_eq $((got + lost)) "$confirmed" "events shown and lost"
+	run ctl detach --all
+}

@@ -1,0 +1,160 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# More of what netns tests are written with, for the files that source it: programs of tools/ that
+# only some tests need, refusals, flows and counters by name, system calls to fail at.
+
+# tool NAME...: build $O/tests/NAME from tools/NAME.c, or NAME.o from tools/NAME.bpf.c, if need be.
+tool() {
+	local name
+	mkdir -p "$O/tests"
+	for name; do
+		case $name in
+		naive) tool_linked "$name" ;;
+		events) tool_plain "$name" ;;
+		*) tool_bpf "$name" ;;
+		esac
+	done
+}
+
+tool_bpf() {
+	local from=$TOP/tests/tools/$1.bpf.c to=$O/tests/$1.o
+	older "$to" "$from" "$TOP/include" || return 0
+	"${CLANG:-clang}" -O2 -g --target=bpf -Wall -I"$TOP/include" \
+		-I"/usr/include/$(uname -m)-linux-gnu" -c "$from" -o "$to"
+}
+
+tool_plain() {
+	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
+	older "$to" "$from" || return 0
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
+}
+
+# A program made of ctloader's own parts: everything but its main(). Its messages pass through the
+# test's hands (--wrap), which is where it can stop between two steps.
+tool_linked() {
+	local from=$TOP/tests/tools/$1.c to=$O/tests/$1 objects
+	mapfile -t objects < <(find "$O/user" -name '*.o' ! -name main.o)
+	older "$to" "$from" "${objects[@]}" || return 0
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I"$TOP/include" -I"$TOP/user" -I"$O" \
+		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lbpf -lelf -lz
+}
+
+# older FILE FROM...: it is not there, or older than any of these.
+older() {
+	local to=$1
+	shift
+	[[ ! -e $to || -n $(find "$@" -newer "$to") ]]
+}
+
+# ---- What ctloader says ------------------------------------------------------------------------
+
+# want_refusal WHAT WHY: what the last command said is one line, "ctloader: WHAT: ..." where the
+# rest matches WHY, and nothing on standard output.
+want_refusal() {
+	local line=$ERR rest
+	[[ $line != *$'\n'* ]] || die "error: got several lines, wanted one: '$line'"
+	[[ $line == "ctloader: $1: "* ]] || die "error: got '$line', wanted 'ctloader: $1: ...'"
+	rest=${line#"ctloader: $1: "}
+	want_match "$rest" "$2" "reason in '$line'"
+	want_eq "$OUT" "" "standard output"
+}
+
+# refuses CODE WHAT WHY ARGS...: ctloader, in the router, ends with CODE and that line.
+refuses() {
+	local code=$1 what=$2 why=$3
+	shift 3
+	fails "$code" ctl "$@"
+	want_refusal "$what" "$why"
+}
+
+# flow FILTER...: the first such flow as JSON; nothing when there is none.
+flow() { ctl list -o json "$@" 2>/dev/null | jq -c '.[0] // empty'; }
+
+# stat_of PATH: a counter, like .lifecycle.confirmed; `stat_of '.lifecycle | .created - .confirmed'`.
+stat_of() { ctl stats -o json | jq "$1"; }
+
+# pins: the directory of the router's instance.
+pins() { ctl status -o json | jq -r .pins; }
+
+# listening N: so many listeners have registered with the router's instance, and none is at it.
+listening() {
+	local pins
+	pins=$(pins)
+	want_eq "$(find "$pins" -maxdepth 1 -name 'listener-*' | wc -l)" "$1" listeners
+	flock -n "$pins" true
+}
+
+# shared_bpffs: host_bpffs, which want_detached then expects to be there.
+shared_bpffs() {
+	host_bpffs
+	(trap - ERR && set +e && snapshot) >"$T/before"
+}
+
+# want_keys JSON PATH KEY...: what is at PATH has these keys (more may be added).
+want_keys() {
+	local json=$1 path=$2 missing
+	shift 2
+	missing=$(jq -r --args "($path) as \$o | \$ARGS.positional - (\$o | keys) | .[]" "$@" <<<"$json")
+	[[ -z $missing ]] || die "keys missing at $path: $missing; in: $json"
+}
+
+# ---- Failing and killing it at a system call -----------------------------------------------------
+
+# trace_bpf COMMAND...: run it and remember its bpf() calls, for call_of.
+trace_bpf() {
+	strace -f -e trace=bpf -o "$T/bpf.all" "$@" >/dev/null
+	grep -o 'bpf(BPF_[A-Z_]*.*' "$T/bpf.all" >"$T/bpf.calls"
+}
+
+# call_of PATTERN [N|last]: the number of the N-th (1) bpf() call whose text matches.
+call_of() {
+	local lines
+	lines=$(grep -n -E "$1" "$T/bpf.calls" | cut -d: -f1)
+	[[ -n $lines ]] || die "no bpf() call matches $1"
+	if [[ ${2-1} == last ]]; then
+		tail -n 1 <<<"$lines"
+	else
+		sed -n "${2-1}p" <<<"$lines"
+	fi
+}
+
+# with_fault WHAT COMMAND...: with one system call of it tampered with, as strace's inject= says:
+# with_fault bpf:error=ENOSPC:when=7 ...
+with_fault() {
+	local what=$1
+	shift
+	strace -f -o /dev/null -e trace="${what%%:*}" -e inject="$what" "$@"
+}
+
+# ---- Policy programs -----------------------------------------------------------------------------
+
+# load_policies: pin those of tools/policies.bpf.c, on the instance's maps, in its folder (where
+# detach removes them with everything else).
+load_policies() {
+	local d
+	tool policies
+	d=$(pins)
+	bpftool prog loadall "$O/tests/policies.o" "$d/test" type tc map name record pinned "$d/record" \
+		map name stats pinned "$d/stats" map name tc_stages pinned "$d/tc_stages" pinmaps "$d/test-maps"
+	SLOW_TIMES=$d/test-maps/ct_test_times
+}
+
+# slow_time N: when (ns) the slow policy began (0) and ended (1). slow_began: wait for that, without
+# using the disk.
+slow_time() { bpftool -j map dump pinned "$SLOW_TIMES" | jq ".[$1].formatted.value"; }
+slow_began() {
+	local tries
+	for ((tries = 0; tries < 100; tries++)); do
+		(($(slow_time 0) == 0)) || return 0
+	done
+	die "the slow policy has not met its packet"
+}
+
+# ---- Packets -------------------------------------------------------------------------------------
+
+# Replies arrive, IPv4 and IPv6.
+traffic_flows() {
+	in_a ping -c 1 -W 2 -q 10.0.2.1 >/dev/null
+	in_a ping -c 1 -W 2 -q fd00:2::1 >/dev/null
+}
