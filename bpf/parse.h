@@ -48,6 +48,8 @@ enum ct_tcp_flag {
 enum ct_tcp_option {
 	CT_TO_SCALE = 0x1,     /* RFC 7323 */
 	CT_TO_SACK_PERM = 0x2, /* RFC 2018 */
+	CT_TO_SACK = 0x4,      /* RFC 2018 */
+	CT_TO_ANY = 0x8,       /* something, even if only padding */
 };
 
 /* What the trackers need to know of a packet. */
@@ -290,6 +292,7 @@ static __always_inline int ct_parse_tcp(struct ct_parsed *p, const struct ct_fra
 	p->sack = p->ack;
 	p->win = bpf_ntohs(h->window);
 	p->payload = end - off - header;
+	p->tcp_options = header > sizeof(*h) ? CT_TO_ANY : 0;
 	p->walk_off = off + sizeof(*h);
 	p->walk_left = header - sizeof(*h);
 	return 0;
@@ -329,7 +332,9 @@ static __always_inline int ct_parse_tcp_option(struct ct_parsed *p, const struct
 		p->tcp_options |= CT_TO_SCALE;
 		p->scale = *shift > CT_TCP_MAX_SCALE ? CT_TCP_MAX_SCALE : *shift;
 	}
-	if (h->kind == 5 && len >= 10 && !((len - 2) % 8))
+	/* The first one counts; no host sends two. */
+	if (h->kind == 5 && len >= 10 && !((len - 2) % 8) && !(p->tcp_options & CT_TO_SACK)) {
+		p->tcp_options |= CT_TO_SACK;
 		for (__u32 i = 0; i < 4; i++) {
 			const struct ct_wire_sack *block;
 
@@ -338,9 +343,10 @@ static __always_inline int ct_parse_tcp_option(struct ct_parsed *p, const struct
 			block = ct_at(f, at + 2 + i * sizeof(*block), sizeof(*block));
 			if (!block)
 				return CT_PARSE_MORE;
-			if ((__s32)(bpf_ntohl(block->right) - READ_ONCE(p->sack)) > 0)
+			if ((__s32)(READ_ONCE(p->sack) - bpf_ntohl(block->right)) < 0)
 				WRITE_ONCE(p->sack, bpf_ntohl(block->right));
 		}
+	}
 	WRITE_ONCE(p->walk_off, at + len);
 	WRITE_ONCE(p->walk_left, left - len);
 	return 0;

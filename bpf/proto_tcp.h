@@ -119,10 +119,15 @@ static __always_inline void ct_tcp_remember(struct ct_tcp *t, const struct ct_pa
 	t->last_win = p->win;
 }
 
-/* The options of a SYN, as far as they concern its sender alone. */
+/*
+ * The options of a SYN, as far as they concern its sender alone. One without any says nothing of
+ * them: what an earlier SYN of this side offered stays (tcp_options() in nf_conntrack).
+ */
 static __always_inline void ct_tcp_options(struct ct_tcp *t, const struct ct_parsed *p,
 					   enum ct_dir dir)
 {
+	if (!(p->tcp_options & CT_TO_ANY))
+		return;
 	t->scale[dir & 1] = p->tcp_options & CT_TO_SCALE ? p->scale : 0;
 	t->peer_flags[dir & 1] &= CT_TF_LIBERAL;
 	if (p->tcp_options & CT_TO_SCALE)
@@ -227,8 +232,6 @@ static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
 
 	maxackwin = sender->maxwin > CT_TCP_MAXACKWIN ? sender->maxwin : CT_TCP_MAXACKWIN;
 	if (!ct_before(seq, sender->maxend + 1)) { /* I */
-		if (liberal)
-			return CT_W_ACCEPT;
 		/*
 		 * Some send more than they may. If that is all that is wrong, and it is not much,
 		 * remember that it has been sent, or its acknowledgement would break III.
@@ -239,9 +242,9 @@ static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
 		    ct_before(sack, receiver->end + 1)) {
 			sender->end = end;
 			*sender_flags |= CT_TF_UNACKED;
-			return CT_W_IGNORE;
+			return liberal ? CT_W_ACCEPT : CT_W_IGNORE;
 		}
-		return CT_W_SEQ_OVER;
+		return liberal ? CT_W_ACCEPT : CT_W_SEQ_OVER;
 	}
 	if (!ct_before(sack, receiver->end + 1)) /* III */
 		return liberal ? CT_W_ACCEPT : CT_W_ACK_OVER;
@@ -322,9 +325,8 @@ static __always_inline bool ct_tcp_ignored(struct ct_tcp *t, const struct ct_par
 				       (t->last_sack_perm ? CT_TF_SACK_PERM : 0);
 		t->peer[dir & 1] = (struct ct_tcp_peer){};
 		t->scale[dir & 1] = 0;
-		t->peer_flags[dir & 1] = 0;
+		t->peer_flags[dir & 1] &= CT_TF_LIBERAL;
 		t->challenge = 0;
-		t->simultaneous = 0;
 		return true;
 	}
 	ct_tcp_remember(t, p, dir, index);
@@ -333,6 +335,7 @@ static __always_inline bool ct_tcp_ignored(struct ct_tcp *t, const struct ct_par
 		t->last_scale = p->scale & 15;
 		t->last_sack_perm = !!(p->tcp_options & CT_TO_SACK_PERM);
 		t->challenge = old == CT_TCP_LAST_ACK;
+		t->simultaneous = 0;
 	}
 	/* Perhaps the challenge of a server that still knows an older connection. */
 	if (index == CT_TI_ACK && dir == CT_REPLY && old == CT_TCP_SYN_SENT)
@@ -371,7 +374,7 @@ static __always_inline enum ct_tcp_reset ct_tcp_reset(const struct ct_entry *e,
 		return CT_RST_INEXACT;
 	}
 	/* In answer to a SYN, or an ACK, that we had let through. */
-	if (((e->status & CT_S_SEEN_REPLY && t->last_index == CT_TI_SYN) ||
+	if (((e->status & CT_S_SEEN_REPLY && t->last_index == CT_TI_SYN && t->last_dir != dir) ||
 	     (!(e->status & CT_S_ASSURED) && t->last_index == CT_TI_ACK)) &&
 	    p->ack == t->last_end)
 		return CT_RST_BELIEVED;
@@ -518,7 +521,7 @@ ct_global int ct_tcp_packet(struct ct_entry *e, const struct ct_parsed *p, __u32
 	t->last_dir = dir;
 	if (new == CT_TCP_FIN_WAIT && old != CT_TCP_FIN_WAIT)
 		t->peer_flags[dir] |= CT_TF_CLOSE_INIT;
-	step->changed = new != e->state;
+	step->changed = new != old;
 	e->state = new;
 	barrier_var(new);
 	if (new >= CT_TCP_STATE_MAX)
