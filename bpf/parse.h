@@ -138,6 +138,11 @@ struct ct_wire_sack {
 	__be32 right;
 };
 
+struct ct_wire_ports {
+	__be16 sport;
+	__be16 dport;
+};
+
 struct ct_wire_udp {
 	__be16 sport;
 	__be16 dport;
@@ -508,27 +513,30 @@ static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_f
 	}
 	t->proto = proto;
 
-	if (proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP || ct_is_icmp(t)) {
+	if (ct_is_icmp(t)) {
 		const struct ct_wire_icmp *h;
+		enum ct_icmp_kind kind;
 
-		/* All three have what we need in their first 8 bytes. */
 		if (off + sizeof(*h) > end)
 			return CT_R_ICMP_INNER;
 		h = ct_at(f, off, sizeof(*h));
 		if (!h)
 			return CT_PARSE_MORE;
-		if (ct_is_icmp(t)) {
-			enum ct_icmp_kind kind = ct_icmp_kind(t->family, h->type);
+		kind = ct_icmp_kind(t->family, h->type);
+		if (kind != CT_ICMP_REQUEST && kind != CT_ICMP_ANSWER)
+			return CT_R_ICMP_INNER;
+		ct_tuple_icmp(t, h);
+	} else if (proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP) {
+		/* RFC 792 promises 8 bytes; the ports are enough. */
+		const struct ct_wire_ports *h;
 
-			if (kind != CT_ICMP_REQUEST && kind != CT_ICMP_ANSWER)
-				return CT_R_ICMP_INNER;
-			ct_tuple_icmp(t, h);
-		} else {
-			const struct ct_wire_udp *ports = (const void *)h;
-
-			t->sport = ports->sport;
-			t->dport = ports->dport;
-		}
+		if (off + sizeof(*h) > end)
+			return CT_R_ICMP_INNER;
+		h = ct_at(f, off, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		t->sport = h->sport;
+		t->dport = h->dport;
 	}
 	p->icmp_error = 1;
 	return 0;

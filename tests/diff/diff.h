@@ -22,8 +22,23 @@ enum say_kind {
 	SAY_UDP,
 	SAY_ICMP,  /* a query or its answer */
 	SAY_ERROR, /* an ICMP error about a packet that came the other way */
+	SAY_OTHER, /* a protocol that no tracker knows */
 	SAY_KNOB,
 	SAY_TIMEOUT, /* in seconds */
+	SAY_WAIT,    /* milliseconds */
+};
+
+/* What is wrong with a packet: a byte or two written after it was built. */
+enum flaw {
+	NO_FLAW,
+	TCP_DOFF_4,	/* a header of 16 bytes */
+	TCP_DOFF_15,	/* a header that passes the packet's end */
+	L4_CUT_SHORT,	/* the packet ends inside the header of TCP, UDP or ICMP */
+	L4_CUT_AT_20,	/* TCP: options are announced, and cut off */
+	UDP_LENGTH_7,	/* shorter than its header */
+	UDP_LENGTH_MORE, /* longer than the packet */
+	UDP_LENGTH_LESS, /* not all of the packet */
+	UDP_LENGTH_0,
 };
 
 /* One thing said. As in struct pkt_desc, .win 0 is 65535 and NO_WINDOW is 0. */
@@ -42,9 +57,12 @@ struct say {
 	uint16_t icmp_id;
 	uint8_t quote;	 /* SAY_ERROR: the protocol of the packet that it is about */
 	bool misdirected; /* SAY_ERROR: sent to somebody else than that packet's sender */
+	uint16_t quoted;  /* SAY_ERROR: bytes of that packet, or all of it */
+	uint8_t flaw;	  /* enum flaw */
+	char ext[16];	  /* as struct pkt_desc's, IPv6 only */
 
 	uint8_t knob; /* enum ct_knob; enum ct_timeout */
-	uint8_t value;
+	uint32_t value;
 
 	/* What the author believes: the kernel's class + 1 and TCP state + 1 after it. 0: anything */
 	uint8_t want_class, want_state;

@@ -178,7 +178,7 @@ static void put_tuple(struct request *r, const struct ct_tuple *t)
 		put(r, icmp ? CTA_PROTO_ICMP_ID : CTA_PROTO_ICMPV6_ID, &t->sport, 2);
 		put(r, icmp ? CTA_PROTO_ICMP_TYPE : CTA_PROTO_ICMPV6_TYPE, &type, 1);
 		put(r, icmp ? CTA_PROTO_ICMP_CODE : CTA_PROTO_ICMPV6_CODE, &code, 1);
-	} else {
+	} else if (t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP) {
 		put(r, CTA_PROTO_SRC_PORT, &t->sport, 2);
 		put(r, CTA_PROTO_DST_PORT, &t->dport, 2);
 	}
@@ -384,6 +384,10 @@ void kernel_say(const struct say *s, bool v6, struct view *v)
 	ssize_t n;
 
 	memset(v, 0, sizeof(*v));
+	if (s->kind == SAY_WAIT) {
+		usleep(s->value * 1000);
+		return;
+	}
 	if (s->kind >= SAY_KNOB) {
 		for (size_t i = 0; i < SETTINGS; i++)
 			if (settings[i].kind == s->kind && settings[i].id == s->knob)

@@ -52,6 +52,7 @@ static struct {
 	uint8_t closer;
 	uint32_t noise; /* percent */
 	bool protocols; /* UDP and ICMP in between */
+	bool restless;	/* timeouts change all the time, so that it shows which packets refresh */
 	struct say held;
 	bool holding;
 } r;
@@ -99,6 +100,7 @@ void random_begin(uint64_t seed, struct talk_list *t)
 	memset(&r, 0, sizeof(r));
 	r.noise = PICK(5, 20, 40, 70, 90);
 	r.protocols = percent(20);
+	r.restless = percent(30);
 	connection();
 	r.opener = 0;
 	if (percent(10))
@@ -437,14 +439,6 @@ static void meddle(const struct talk_list *t, const struct ct_flow *f, struct sa
 			return;
 		}
 		memset(s, 0, sizeof(*s));
-		if (percent(30)) {
-			s->kind = SAY_TIMEOUT;
-			s->knob = (uint8_t)(CT_T_TCP_SYN_SENT + below(CT_T_TCP_UNACK));
-			if (s->knob == CT_T_TCP_SYN_SENT2) /* the kernel has no sysctl for it */
-				s->knob = CT_T_TCP_SYN_SENT;
-			s->value = (uint8_t)PICK(40, 110, 125, 250);
-			return;
-		}
 		s->kind = SAY_KNOB;
 		s->knob = (uint8_t)PICK(CT_K_TCP_LOOSE, CT_K_TCP_BE_LIBERAL,
 					CT_K_TCP_IGNORE_INVALID_RST, CT_K_TCP_MAX_RETRANS);
@@ -452,10 +446,24 @@ static void meddle(const struct talk_list *t, const struct ct_flow *f, struct sa
 	}
 }
 
+/* Of the state the flow is in, or of any. */
+static void another_timeout(const struct ct_flow *f, struct say *s)
+{
+	bool tcp = f && f->tuple.proto == IPPROTO_TCP;
+
+	memset(s, 0, sizeof(*s));
+	s->kind = SAY_TIMEOUT;
+	s->knob = (uint8_t)(tcp && percent(60) ? f->entry.state :
+						 CT_T_TCP_SYN_SENT + below(CT_T_ICMPV6));
+	if (s->knob == CT_T_TCP_SYN_SENT2) /* the kernel has no sysctl for it */
+		s->knob = CT_T_TCP_SYN_RECV;
+	s->value = PICK(40, 60, 90, 110, 118, 122, 150, 250, 299, 301, 1000, 86400, 432000);
+}
+
 static void another_protocol(struct say *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->kind = percent(50) ? SAY_UDP : SAY_ICMP;
+	s->kind = percent(50) ? SAY_UDP : percent(80) ? SAY_ICMP : SAY_OTHER;
 	s->dir = percent(50);
 	s->payload = (uint16_t)below(100);
 	s->icmp_type = s->dir ^ percent(20) ? 0 : 8;
@@ -475,6 +483,10 @@ void random_next(const struct talk_list *t, const struct ct_flow *f, struct say 
 	if (r.holding && percent(20)) {
 		*s = r.held;
 		r.holding = false;
+		return;
+	}
+	if (r.restless && percent(30)) {
+		another_timeout(f, s);
 		return;
 	}
 	legal(s);

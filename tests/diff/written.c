@@ -23,6 +23,9 @@ static void add(const struct say *s)
 #define B_UDP(...)   SAY(UDP, CT_REPLY, __VA_ARGS__)
 #define A_ICMP(...)  SAY(ICMP, CT_ORIGINAL, __VA_ARGS__)
 #define B_ICMP(...)  SAY(ICMP, CT_REPLY, __VA_ARGS__)
+#define A_OTHER(...) SAY(OTHER, CT_ORIGINAL, __VA_ARGS__)
+#define B_OTHER(...) SAY(OTHER, CT_REPLY, __VA_ARGS__)
+#define WAIT(ms)     add(&(struct say){ .kind = SAY_WAIT, .value = (ms) })
 #define A_ERROR(...) SAY(ERROR, CT_ORIGINAL, __VA_ARGS__)
 #define B_ERROR(...) SAY(ERROR, CT_REPLY, __VA_ARGS__)
 #define KNOB(id, v)  add(&(struct say){ .kind = SAY_KNOB, .knob = CT_K_##id, .value = (v) })
@@ -1075,6 +1078,95 @@ TALK(udp)
 	IS(ESTABLISHED);
 	B_UDP(.payload = 100, .port = 1);
 	IS(NEW);
+}
+
+TALK(udp_stream)
+{
+	A_UDP(.payload = 10);
+	B_UDP(.payload = 10);
+	A_UDP(.payload = 10, .port = 1);
+	WAIT(2100);
+	A_UDP(.payload = 10);
+	B_UDP(.payload = 10);
+	A_UDP(.payload = 10, .port = 1);
+	B_UDP(.payload = 10, .port = 1);
+	B_UDP(.payload = 10, .port = 1);
+}
+
+/* Waiting shows which packets refresh. */
+TALK(what_refreshes)
+{
+	A(SYN, .seq = 100, .win = 1000);
+	B(SYN | ACK, .seq = 200, .ack = 101, .win = 1000, .port = 1);
+	A(SYN, .seq = 100, .win = 1000, .port = 1);
+	B(SYN | ACK, .seq = 200, .ack = 101, .win = 1000, .port = 1);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000, .port = 1);
+	WAIT(2100);
+	A(SYN, .seq = 100, .win = 1000);
+	A(SYN, .seq = 900, .win = 1000, .port = 1);
+	B(SYN | ACK, .seq = 900, .ack = 101, .win = 1000, .port = 1);
+	B(ACK, .seq = 1300, .ack = 101, .payload = 100, .win = 1000, .port = 1);
+	B(ACK, .seq = 3300, .ack = 101, .payload = 100, .win = 1000, .port = 1);
+	A_ERROR(.icmp_type = 3, .quote = IPPROTO_TCP, .port = 1);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000, .port = 1);
+}
+
+TALK(other_protocol)
+{
+	A_OTHER(.payload = 10);
+	IS(NEW);
+	A_OTHER(.payload = 0);
+	B_OTHER(.payload = 20);
+	IS(ESTABLISHED);
+	A_OTHER(.payload = 30);
+}
+
+TALK(flawed)
+{
+	for (uint8_t flaw = TCP_DOFF_4; flaw <= L4_CUT_AT_20; flaw++) {
+		A(SYN, .seq = 100, .flaw = flaw);
+		IS(INVALID);
+	}
+	handshake();
+	for (uint8_t flaw = TCP_DOFF_4; flaw <= L4_CUT_AT_20; flaw++)
+		A(ACK, .seq = 101, .ack = 201, .win = 1000, .flaw = flaw);
+	for (uint8_t flaw = UDP_LENGTH_7; flaw <= UDP_LENGTH_MORE; flaw++) {
+		A_UDP(.payload = 10, .flaw = flaw);
+		IS(INVALID);
+	}
+	A_UDP(.payload = 10, .flaw = L4_CUT_SHORT);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7, .flaw = L4_CUT_SHORT);
+}
+
+/* The kernel verifies checksums, and IPv6 knows no UDP length of 0 but in a jumbogram. */
+TALK(udp_length)
+{
+	A_UDP(.payload = 10, .flaw = UDP_LENGTH_0);
+	IS(INVALID);
+}
+
+TALK(extension_headers)
+{
+	static const char *const exts[] = { "h", "d", "r", "f", "hd", "hrd", "dddd", "a", "m", "i", "s" };
+
+	for (size_t i = 0; i < sizeof(exts) / sizeof(exts[0]); i++) {
+		struct say s = { .kind = SAY_TCP, .flags = SYN, .seq = 100, .port = (uint16_t)i };
+
+		snprintf(s.ext, sizeof(s.ext), "%s", exts[i]);
+		add(&s);
+		s.kind = SAY_UDP;
+		add(&s);
+	}
+}
+
+TALK(error_about_little)
+{
+	A_UDP(.payload = 100);
+	for (uint16_t n = 20; n <= 60; n++)
+		B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP, .quoted = n);
+	A(SYN, .seq = 100);
+	for (uint16_t n = 20; n <= 60; n++)
+		B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_TCP, .quoted = n);
 }
 
 TALK(icmp_query)
