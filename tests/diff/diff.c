@@ -308,6 +308,7 @@ static uint64_t began_ms, began_ticks;
 static void ours_begin(enum hook hook)
 {
 	world_begin(hook);
+	listen_begin(0, ~0U, 1 << 16);
 	began_ms = ms();
 	began_ticks = *world_now;
 }
@@ -315,8 +316,10 @@ static void ours_begin(enum hook hook)
 static const char *ours_say(const struct say *s, bool v6, struct view *v, struct ct_flow *flow)
 {
 	struct ct_tuple t = tuple_of(s, v6);
+	static struct ct_event events[64];
 	static struct pkt p;
 	struct seen seen;
+	size_t n;
 
 	memset(v, 0, sizeof(*v));
 	if (s->kind == SAY_KNOB) {
@@ -336,6 +339,11 @@ static const char *ours_say(const struct say *s, bool v6, struct view *v, struct
 	say_build(&p, s, v6, false, talk.hook);
 	seen = send_frame(talk.hook, p.data, p.len, NULL);
 	v->class = seen.verdict == PASS ? seen.class : NO_CLASS;
+	n = listen_take(0, events, sizeof(events) / sizeof(events[0]));
+	for (size_t i = 0; i < n; i++)
+		v->events[events[i].type == CT_EV_NEW	 ? 0 :
+			  events[i].type == CT_EV_UPDATE ? 1 :
+							   2]++;
 	v->count = get_state().flows;
 	v->found = !flow_get(&t, flow);
 	if (v->found) {
@@ -394,7 +402,11 @@ static void view_print(const char *who, const struct view *v)
 		       (unsigned long long)v->bytes[1]);
 	else
 		printf(" no entry");
-	printf("; %u in all\n", v->count);
+	printf("; %u in all", v->count);
+	for (int i = 0; i < 3; i++)
+		for (unsigned int n = 0; n < v->events[i]; n++)
+			printf(" %s", (const char *[]){ "+NEW", "+UPDATE", "+DESTROY" }[i]);
+	printf("\n");
 }
 
 /* --- differences ----------------------------------------------------------------------------- */
@@ -410,12 +422,14 @@ enum {
 	D_FLAGS = 0x80,
 	D_COUNTERS = 0x100,
 	D_COUNT = 0x200,
+	D_EVENTS = 0x400,
 };
 
 static const char *const difference_names[] = {
 	"class", "entry", "direction", "state", "status", "timeout",
-	"scale", "flags", "counters", "entry count",
+	"scale", "flags", "counters", "entry count", "events",
 };
+#define DIFFERENCES (sizeof(difference_names) / sizeof(difference_names[0]))
 
 static unsigned int compare(const struct view *k, const struct view *o)
 {
@@ -425,6 +439,8 @@ static unsigned int compare(const struct view *k, const struct view *o)
 		d |= D_CLASS;
 	if (k->count != o->count)
 		d |= D_COUNT;
+	if (memcmp(k->events, o->events, sizeof(k->events)))
+		d |= D_EVENTS;
 	if (k->found != o->found)
 		return d | D_FOUND;
 	if (k->from_a != o->from_a)
@@ -445,6 +461,13 @@ static unsigned int compare(const struct view *k, const struct view *o)
 	return d;
 }
 
+/* A timeout that was known to differ goes on differing by as much until it is set anew. */
+static struct excused {
+	bool set;
+	uint16_t port;
+	long by;
+} excused;
+
 /*
  * Differences that are meant. Each says which it explains, by what both sides show afterwards, and
  * why ours is as it is.
@@ -453,7 +476,10 @@ static bool inexact_reset(const struct say *s, const struct view *k, const struc
 {
 	struct ct_settings now = get_settings();
 
-	return s->kind == SAY_TCP && s->flags & RST && k->state == CT_TCP_ESTABLISHED &&
+	/* Or what a reset from the other side has cut ours down to afterwards. */
+	if (s->kind != SAY_TCP || (!(s->flags & RST) && !excused.set))
+		return false;
+	return k->state == CT_TCP_ESTABLISHED &&
 	       labs(k->timeout - (long)now.timeout[CT_T_TCP_CLOSE] / HZ) <= 1 &&
 	       labs(o->timeout - (long)now.timeout[CT_T_TCP_UNACK] / HZ) <= 1;
 }
@@ -480,13 +506,6 @@ static struct known {
 	  "we count the packet as it came",
 	  0 },
 };
-
-/* A timeout that was known to differ goes on differing by as much until it is set anew. */
-static struct excused {
-	bool set;
-	uint16_t port;
-	long by;
-} excused;
 
 static bool is_known(unsigned int d, const struct say *s, const struct view *k,
 		     const struct view *o)
@@ -558,7 +577,7 @@ static int play(struct talk_list *t, enum hook hook, uint64_t seed, bool aloud)
 				printf("  at %u: %s\n", i, wrong);
 			if (aloud && d) {
 				printf("  they differ in:");
-				for (int b = 0; b < 10; b++)
+				for (size_t b = 0; b < DIFFERENCES; b++)
 					if (d & 1 << b)
 						printf(" %s", difference_names[b]);
 				printf("\n");

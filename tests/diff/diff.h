@@ -85,6 +85,7 @@ struct view {
 	long timeout;	 /* seconds, rounded down */
 	uint8_t scale[2], flags[2];
 	uint64_t packets[2], bytes[2];
+	unsigned int events[3]; /* NEW, UPDATE, DESTROY: how many this packet has caused */
 };
 
 /* The ends of a talk. */

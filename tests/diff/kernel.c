@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 static int tun[2]; /* a's side, b's side */
-static int netlink;
+static int netlink, listener;
 /* What both sides can be told: the key is the end of the sysctl's name. */
 static struct setting {
 	enum say_kind kind;
@@ -116,6 +116,11 @@ void kernel_open(void)
 	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (netlink < 0 || bind(netlink, (void *)&sa, sizeof(sa)))
 		die("ctnetlink");
+	listener = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+	sa.nl_groups = 1 << (NFNLGRP_CONNTRACK_NEW - 1) | 1 << (NFNLGRP_CONNTRACK_UPDATE - 1) |
+		       1 << (NFNLGRP_CONNTRACK_DESTROY - 1);
+	if (listener < 0 || bind(listener, (void *)&sa, sizeof(sa)))
+		die("listening to ctnetlink");
 }
 
 /* --- ctnetlink ------------------------------------------------------------------------------- */
@@ -329,6 +334,20 @@ static void look_up(const struct ct_tuple *t, struct view *v)
 		read_tcp(a[CTA_PROTOINFO], v);
 }
 
+/* What has been said since it was asked last. */
+static void hear(unsigned int events[3])
+{
+	static char message[8192];
+	struct nlmsghdr *h = (void *)message;
+
+	memset(events, 0, 3 * sizeof(events[0]));
+	while (recv(listener, message, sizeof(message), 0) > 0)
+		if ((h->nlmsg_type & 0xff) == IPCTNL_MSG_CT_DELETE)
+			events[2]++;
+		else
+			events[!(h->nlmsg_flags & NLM_F_CREATE)]++;
+}
+
 /* --- talking --------------------------------------------------------------------------------- */
 
 static void set(struct setting *of, uint32_t value)
@@ -343,12 +362,14 @@ static void set(struct setting *of, uint32_t value)
 
 void kernel_begin(void)
 {
-	struct request r;
 	static char answer[8192];
+	unsigned int old[3];
+	struct request r;
 
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (settings[i].changed)
 			set(&settings[i], settings[i].normal);
+	hear(old);
 	if (!entries())
 		return;
 	begin(&r, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, AF_UNSPEC);
@@ -361,6 +382,7 @@ void kernel_begin(void)
 		}
 		usleep(1000);
 	}
+	hear(old);
 }
 
 /* The class in the packet that came out, if it is the one that went in. */
@@ -404,6 +426,7 @@ void kernel_say(const struct say *s, bool v6, struct view *v)
 		v->class = class_of(out, n, &p);
 	look_up(&t, v);
 	v->count = entries();
+	hear(v->events);
 }
 
 void kernel_end(const struct talk_list *t)

@@ -745,6 +745,57 @@ EDGE(ack_upper_edge, edge_three)
 EDGE(ack_lower_edge, edge_four)
 EDGE(zero_window_edge, acked_zero)
 
+/* What begins in the window and ends behind it widens the receiver's window for II. */
+TALK(window_grows_by_what_was_sent)
+{
+	handshake();
+	B(ACK, .seq = 1201, .ack = 101, .payload = 500, .win = 1000);
+	A(ACK, .seq = 101, .ack = 1701, .win = 900);
+	B(ACK, .seq = 201, .ack = 101, .win = 1000);
+	B(ACK, .seq = 200, .ack = 101, .win = 1000);
+	B(ACK, .seq = 199, .ack = 101, .win = 1000);
+}
+
+/* A window is counted from the acknowledgement on, and a SACK block is behind it. */
+TALK(window_grows_by_sack)
+{
+	handshake_with(1000, 1000, "sackOK", "sackOK");
+	B(ACK, .seq = 701, .ack = 101, .payload = 500, .win = 1000);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000, .options = "nop,nop,sack 701:1201");
+	B(ACK, .seq = 1201, .ack = 101, .payload = 1000, .win = 1000);
+	B(ACK, .seq = 201, .ack = 101, .win = 1000);
+	B(ACK, .seq = 200, .ack = 101, .win = 1000);
+}
+
+TALK(window_learnt_from_a_reset)
+{
+	A(SYN, .seq = 100);
+	B(ACK, .seq = 7000, .ack = 6000);
+	B(RST, .seq = 9000, .win = 1000);
+	AT(CLOSE);
+	B(ACK, .seq = 10001, .ack = 101, .win = 1000);
+	B(ACK, .seq = 10000, .ack = 101, .win = 1000);
+	B(ACK, .seq = 12001, .ack = 101, .win = 1000);
+}
+
+TALK(reset_zero_in_syn_recv)
+{
+	A(SYN, .seq = 100);
+	B(SYN | ACK, .seq = 200, .ack = 101);
+	A(RST, .seq = 0);
+	AT(CLOSE);
+}
+
+TALK(resync_remembers_window)
+{
+	handshake();
+	A(SYN, .seq = 5000, .win = 10);
+	B(SYN | ACK, .seq = 9000, .ack = 5001, .win = 1000);
+	AT(SYN_RECV);
+	B(ACK, .seq = 9002, .ack = 5001, .payload = 20, .win = 1000);
+	B(ACK, .seq = 9002, .ack = 5001, .payload = 5, .win = 1000);
+}
+
 TALK(windows_scaled)
 {
 	handshake_with(1000, 1000, "mss 1460,nop,wscale 3", "mss 1460,nop,wscale 2");
