@@ -31,7 +31,7 @@ DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat cur
 	conntrack nftables strace procps util-linux
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo bench install clean deps deps-tests help vmlinux
+.PHONY: all check diff demo bench install clean deps deps-tests help vmlinux
 .DELETE_ON_ERROR:
 
 all: ctloader ## build ./ctloader
@@ -62,6 +62,17 @@ $(O)/ct.skel.h: $(O)/ct.bpf.o
 check: deps-tests ## install what is missing, build, run every test
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)O=$(O) CLANG=$(CLANG) CC=$(CC) BPFTOOL=$(BPFTOOL) tests/run.sh $(TESTS)
+
+diff: deps-tests ## the same packets through nf_conntrack and ctloader (DIFF='-n 20000 -s 1')
+	$(Q)$(MAKE) --no-print-directory all $(O)/tests/diff/diff
+	$(Q)$(O)/tests/diff/diff $(DIFF)
+
+$(O)/tests/diff/diff: $(wildcard tests/diff/*.[ch] tests/prog/harness.[ch] tests/unit/packet.[ch] \
+		bpf/*.h include/*.h) | $(O)/ct.skel.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ tests/diff/diff.c \
+		$$(sed -n '1s#^// SRC:##p' tests/diff/diff.c) $(LIBS)
 
 demo: deps-tests ## install what is missing, build, and take a tour with live traffic
 	$(Q)$(MAKE) --no-print-directory all

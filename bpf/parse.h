@@ -26,6 +26,8 @@
 #define CT_PARSE_REACH 0x3fff
 #define CT_MAX_EXT_HEADERS 32
 #define CT_MAX_VLAN_TAGS 2
+#define CT_TCP_MAX_OPTIONS 40
+#define CT_TCP_MAX_SCALE 14 /* RFC 7323 2.3 */
 
 /* How the frame begins, and what its length fields may be worth. */
 #define CT_FRAME_L3  0x1 /* with the IP header; the version tells which */
@@ -42,6 +44,14 @@ enum ct_tcp_flag {
 	CT_TCP_CWR = 0x80,
 };
 
+/* TCP options that a packet has. */
+enum ct_tcp_option {
+	CT_TO_SCALE = 0x1,     /* RFC 7323 */
+	CT_TO_SACK_PERM = 0x2, /* RFC 2018 */
+	CT_TO_SACK = 0x4,      /* RFC 2018 */
+	CT_TO_ANY = 0x8,       /* something, even if only padding */
+};
+
 /* What the trackers need to know of a packet. */
 struct ct_parsed {
 	struct ct_tuple tuple; /* as seen; zone is left 0 */
@@ -55,7 +65,12 @@ struct ct_parsed {
 	__u8 fragment;         /* the first of several: lengths inside may exceed it */
 	__u8 walk_next;        /* where ct_skip_ext() is: type of the header, and its offset */
 	__u32 walk_off;
+	__u32 walk_left;       /* bytes of TCP options at walk_off */
+	__u32 sack;            /* TCP: `ack`, or the highest right edge of the SACK blocks above it */
+	__u16 win;             /* TCP, as it is in the header */
 	__u8 tos;              /* IPv4 type of service, IPv6 traffic class */
+	__u8 tcp_options;      /* enum ct_tcp_option */
+	__u8 scale;            /* with CT_TO_SCALE */
 	__u8 pad[3];
 };
 
@@ -111,6 +126,21 @@ struct ct_wire_tcp {
 	__be16 window;
 	__be16 check;
 	__be16 urgent;
+};
+
+struct ct_wire_option {
+	__u8 kind;
+	__u8 len; /* not with kinds 0 and 1 */
+};
+
+struct ct_wire_sack {
+	__be32 left;
+	__be32 right;
+};
+
+struct ct_wire_ports {
+	__be16 sport;
+	__be16 dport;
 };
 
 struct ct_wire_udp {
@@ -264,7 +294,92 @@ static __always_inline int ct_parse_tcp(struct ct_parsed *p, const struct ct_fra
 	p->seq = bpf_ntohl(h->seq);
 	p->ack = bpf_ntohl(h->ack);
 	p->tcp_flags = h->flags;
+	p->sack = p->ack;
+	p->win = bpf_ntohs(h->window);
 	p->payload = end - off - header;
+	p->tcp_options = header > sizeof(*h) ? CT_TO_ANY : 0;
+	p->walk_off = off + sizeof(*h);
+	p->walk_left = header - sizeof(*h);
+	return 0;
+}
+
+/* One option at the cursor; what is left when the walk ends early is not looked at. */
+static __always_inline int ct_parse_tcp_option(struct ct_parsed *p, const struct ct_frame *f)
+{
+	__u32 at = READ_ONCE(p->walk_off), left = READ_ONCE(p->walk_left);
+	const struct ct_wire_option *h = ct_at(f, at, 1);
+	__u32 len;
+
+	if (!h)
+		return CT_PARSE_MORE;
+	if (h->kind == 0) { /* end of the list */
+		WRITE_ONCE(p->walk_left, 0);
+		return 0;
+	}
+	if (h->kind == 1) { /* padding */
+		WRITE_ONCE(p->walk_off, at + 1);
+		WRITE_ONCE(p->walk_left, left - 1);
+		return 0;
+	}
+	h = ct_at(f, at, sizeof(*h));
+	if (left < sizeof(*h) || !h || h->len < sizeof(*h) || h->len > left) {
+		WRITE_ONCE(p->walk_left, 0); /* nonsense, or its length is cut off */
+		return left >= sizeof(*h) && !h ? CT_PARSE_MORE : 0;
+	}
+	len = h->len;
+	if (h->kind == 4 && len == 2)
+		p->tcp_options |= CT_TO_SACK_PERM;
+	if (h->kind == 3 && len == 3) {
+		const __u8 *shift = ct_at(f, at + 2, 1);
+
+		if (!shift)
+			return CT_PARSE_MORE;
+		p->tcp_options |= CT_TO_SCALE;
+		p->scale = *shift > CT_TCP_MAX_SCALE ? CT_TCP_MAX_SCALE : *shift;
+	}
+	/* The first one counts; no host sends two. */
+	if (h->kind == 5 && len >= 10 && !((len - 2) % 8) && !(p->tcp_options & CT_TO_SACK)) {
+		p->tcp_options |= CT_TO_SACK;
+		for (__u32 i = 0; i < 4; i++) {
+			const struct ct_wire_sack *block;
+
+			if (i * sizeof(*block) + 2 >= len)
+				break;
+			block = ct_at(f, at + 2 + i * sizeof(*block), sizeof(*block));
+			if (!block)
+				return CT_PARSE_MORE;
+			if ((__s32)(READ_ONCE(p->sack) - bpf_ntohl(block->right)) < 0)
+				WRITE_ONCE(p->sack, bpf_ntohl(block->right));
+		}
+	}
+	WRITE_ONCE(p->walk_off, at + len);
+	WRITE_ONCE(p->walk_left, left - len);
+	return 0;
+}
+
+/*
+ * The options of a TCP packet: what a SYN agrees on, and the right edges of SACK blocks. Most
+ * packets have a timestamp and nothing else, in the form that RFC 7323 recommends.
+ */
+static __always_inline int ct_parse_tcp_options(struct ct_parsed *p, const struct ct_frame *f)
+{
+	if (READ_ONCE(p->walk_left) == 12) {
+		const __be32 *first = ct_at(f, READ_ONCE(p->walk_off), sizeof(*first));
+
+		if (!first)
+			return CT_PARSE_MORE;
+		if (*first == bpf_htonl(0x0101080a))
+			return 0;
+	}
+	for (int i = 0; i < CT_TCP_MAX_OPTIONS; i++) {
+		int err;
+
+		if (!READ_ONCE(p->walk_left))
+			break;
+		err = ct_parse_tcp_option(p, f);
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
@@ -400,27 +515,30 @@ static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_f
 	}
 	t->proto = proto;
 
-	if (proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP || ct_is_icmp(t)) {
+	if (ct_is_icmp(t)) {
 		const struct ct_wire_icmp *h;
+		enum ct_icmp_kind kind;
 
-		/* All three have what we need in their first 8 bytes. */
 		if (off + sizeof(*h) > end)
 			return CT_R_ICMP_INNER;
 		h = ct_at(f, off, sizeof(*h));
 		if (!h)
 			return CT_PARSE_MORE;
-		if (ct_is_icmp(t)) {
-			enum ct_icmp_kind kind = ct_icmp_kind(t->family, h->type);
+		kind = ct_icmp_kind(t->family, h->type);
+		if (kind != CT_ICMP_REQUEST && kind != CT_ICMP_ANSWER)
+			return CT_R_ICMP_INNER;
+		ct_tuple_icmp(t, h);
+	} else if (proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP) {
+		/* RFC 792 promises 8 bytes; the ports are enough. */
+		const struct ct_wire_ports *h;
 
-			if (kind != CT_ICMP_REQUEST && kind != CT_ICMP_ANSWER)
-				return CT_R_ICMP_INNER;
-			ct_tuple_icmp(t, h);
-		} else {
-			const struct ct_wire_udp *ports = (const void *)h;
-
-			t->sport = ports->sport;
-			t->dport = ports->dport;
-		}
+		if (off + sizeof(*h) > end)
+			return CT_R_ICMP_INNER;
+		h = ct_at(f, off, sizeof(*h));
+		if (!h)
+			return CT_PARSE_MORE;
+		t->sport = h->sport;
+		t->dport = h->dport;
 	}
 	p->icmp_error = 1;
 	return 0;
@@ -531,32 +649,26 @@ static __always_inline int ct_parse_ip6(struct ct_parsed *p, const struct ct_fra
 	return ct_parse_l4(p, f, READ_ONCE(p->walk_off), end, how);
 }
 
-/*
- * Parse a frame of `len` bytes, of which [data, data_end) is readable; `how` is CT_FRAME_*.
- * `p` is filled from zero. Returns 0, enum ct_reason, CT_PARSE_NOT_IP or CT_PARSE_MORE.
- */
-static __always_inline int ct_parse(struct ct_parsed *p, const void *data, const void *data_end,
-				    __u32 len, __u32 how)
+static __always_inline int ct_parse_l2(struct ct_parsed *p, const struct ct_frame *f, __u32 len,
+				       __u32 how)
 {
-	struct ct_frame f = { data, data_end };
 	__u32 off = 0;
 	__be16 proto;
 
-	__builtin_memset(p, 0, sizeof(*p));
 	if (how & CT_FRAME_L3) {
-		const __u8 *version = ct_at(&f, 0, 1);
+		const __u8 *version = ct_at(f, 0, 1);
 
 		if (!version)
 			return len ? CT_PARSE_MORE : CT_PARSE_NOT_IP;
 		if (*version >> 4 == 4)
-			return ct_parse_ip4(p, &f, 0, len, how);
+			return ct_parse_ip4(p, f, 0, len, how);
 		if (*version >> 4 == 6)
-			return ct_parse_ip6(p, &f, 0, len, how);
+			return ct_parse_ip6(p, f, 0, len, how);
 		return CT_PARSE_NOT_IP;
 	}
 
 	{
-		const struct ct_wire_eth *h = ct_at(&f, 0, sizeof(*h));
+		const struct ct_wire_eth *h = ct_at(f, 0, sizeof(*h));
 
 		if (len < sizeof(*h))
 			return CT_R_ETH_TRUNCATED;
@@ -574,17 +686,34 @@ static __always_inline int ct_parse(struct ct_parsed *p, const void *data, const
 			return CT_R_VLAN_TAGS;
 		if (off + sizeof(*h) > len)
 			return CT_R_VLAN_TRUNCATED;
-		h = ct_at(&f, off, sizeof(*h));
+		h = ct_at(f, off, sizeof(*h));
 		if (!h)
 			return CT_PARSE_MORE;
 		proto = h->proto;
 		off += sizeof(*h);
 	}
 	if (proto == bpf_htons(CT_ETH_P_IP))
-		return ct_parse_ip4(p, &f, off, len, how);
+		return ct_parse_ip4(p, f, off, len, how);
 	if (proto == bpf_htons(CT_ETH_P_IPV6))
-		return ct_parse_ip6(p, &f, off, len, how);
+		return ct_parse_ip6(p, f, off, len, how);
 	return CT_PARSE_NOT_IP;
+}
+
+/*
+ * Parse a frame of `len` bytes, of which [data, data_end) is readable; `how` is CT_FRAME_*.
+ * `p` is filled from zero. Returns 0, enum ct_reason, CT_PARSE_NOT_IP or CT_PARSE_MORE.
+ */
+static __always_inline int ct_parse(struct ct_parsed *p, const void *data, const void *data_end,
+				    __u32 len, __u32 how)
+{
+	struct ct_frame f = { data, data_end };
+	int result;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	result = ct_parse_l2(p, &f, len, how);
+	if (!result && READ_ONCE(p->walk_left))
+		result = ct_parse_tcp_options(p, &f);
+	return result;
 }
 
 #endif

@@ -25,6 +25,7 @@ enum ct_verdict {
 };
 
 struct ct_step {
+	__u64 now;             /* ticks; set by the caller */
 	enum ct_verdict verdict;
 	enum ct_reason reason; /* with CT_V_REFUSE */
 	__u64 timeout;         /* ticks from now, with CT_V_ACCEPT */
@@ -62,6 +63,7 @@ static __always_inline void ct_proto_packet(struct ct_entry *e, const struct ct_
 					    enum ct_dir dir, const struct ct_settings *s,
 					    __u64 now, struct ct_step *step)
 {
+	step->now = now;
 	step->verdict = CT_V_ACCEPT;
 	step->reason = CT_R_NONE;
 	step->timeout = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * TCP: two directions, ten states, and what packets do to them. Tables and special cases are
- * nf_conntrack_tcp_packet()'s; sequence windows are not checked here, so a reset or a FIN is
- * believed whatever its numbers are.
+ * TCP: two directions, ten states, what packets do to them, and which packets can be part of the
+ * connection at all. Tables, special cases and inequalities are those of nf_conntrack_proto_tcp.c;
+ * the windows go back to Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter" (2001).
  */
 #ifndef PROTO_TCP_H
 #define PROTO_TCP_H
@@ -19,12 +19,12 @@ enum ct_tcp_index {
 };
 
 enum ct_tcp_peer_flags {
-	CT_TF_CLOSE_INIT = 0x1, /* this side sent the first FIN */
-};
-
-enum ct_tcp_flow_flags {
-	CT_TF_SIMULTANEOUS = 0x1, /* both sides opened with a SYN */
-	CT_TF_CHALLENGE = 0x2,    /* a SYN came in LAST_ACK: its answer may be a challenge ACK */
+	CT_TF_SCALE = 0x01,      /* its SYN offered window scaling */
+	CT_TF_SACK_PERM = 0x02,  /* its SYN permitted SACK */
+	CT_TF_CLOSE_INIT = 0x04, /* it sent the first FIN */
+	CT_TF_LIBERAL = 0x08,    /* its windows can't be known: never refuse it for them */
+	CT_TF_UNACKED = 0x10,    /* it has sent data that the other side has not acknowledged */
+	CT_TF_MAXACK = 0x20,     /* peer.maxack is known */
 };
 
 /*
@@ -97,41 +97,206 @@ static __always_inline __u32 ct_tcp_end(const struct ct_parsed *p)
 	return p->seq + p->payload + !!(p->tcp_flags & CT_TCP_SYN) + !!(p->tcp_flags & CT_TCP_FIN);
 }
 
+/* Sequence numbers are compared modulo 2^32 (RFC 9293 3.4). */
+static __always_inline bool ct_before(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) < 0;
+}
+
+static __always_inline bool ct_after(__u32 a, __u32 b)
+{
+	return ct_before(b, a);
+}
+
+/* What we let through without believing it: the answer will tell. */
 static __always_inline void ct_tcp_remember(struct ct_tcp *t, const struct ct_parsed *p,
 					    enum ct_dir dir, enum ct_tcp_index index)
 {
 	t->last_index = index;
 	t->last_dir = dir;
 	t->last_seq = p->seq;
-	t->last_ack = p->ack;
 	t->last_end = ct_tcp_end(p);
+	t->last_win = p->win;
 }
 
-static __always_inline enum ct_reason ct_tcp_new(struct ct_entry *e, const struct ct_parsed *p,
-						 const struct ct_settings *s, __u64 now)
+/*
+ * The options of a SYN, as far as they concern its sender alone. One without any says nothing of
+ * them: what an earlier SYN of this side offered stays (tcp_options() in nf_conntrack).
+ */
+static __always_inline void ct_tcp_options(struct ct_tcp *t, const struct ct_parsed *p,
+					   enum ct_dir dir)
 {
-	enum ct_tcp_index index = ct_tcp_index(p->tcp_flags);
-	__u64 timeout;
+	if (!(p->tcp_options & CT_TO_ANY))
+		return;
+	t->scale[dir & 1] = p->tcp_options & CT_TO_SCALE ? p->scale : 0;
+	t->peer_flags[dir & 1] &= CT_TF_LIBERAL;
+	if (p->tcp_options & CT_TO_SCALE)
+		t->peer_flags[dir & 1] |= CT_TF_SCALE;
+	if (p->tcp_options & CT_TO_SACK_PERM)
+		t->peer_flags[dir & 1] |= CT_TF_SACK_PERM;
+}
 
-	e->state = ct_tcp_table[CT_ORIGINAL][index][CT_TCP_NONE];
-	if (e->state >= CT_TCP_STATE_MAX)
-		return CT_R_TCP_STATE;
-	if (e->state != CT_TCP_SYN_SENT && !s->knob[CT_K_TCP_LOOSE])
-		return CT_R_TCP_NO_SYN;
-	ct_tcp_remember(&e->l4.tcp, p, CT_ORIGINAL, index);
-	timeout = ct_timeout(s, e->state == CT_TCP_SYN_SENT ? CT_T_TCP_SYN_SENT :
-							      CT_T_TCP_ESTABLISHED);
-	/* Picked up and not answered: nothing yet says that it is alive. */
-	if (e->state == CT_TCP_ESTABLISHED && timeout > ct_timeout(s, CT_T_TCP_UNACK))
-		timeout = ct_timeout(s, CT_T_TCP_UNACK);
-	e->expires = now + timeout;
-	return CT_R_NONE;
+/* A SYN, with or without ACK, begins its sender's side. */
+static __always_inline void ct_tcp_begin(struct ct_tcp *t, const struct ct_parsed *p,
+					 enum ct_dir dir, __u32 end)
+{
+	struct ct_tcp_peer *sender = &t->peer[dir & 1];
+
+	sender->end = end;
+	sender->maxend = end;
+	sender->maxwin = p->win ?: 1;
+	ct_tcp_options(t, p, dir);
+	/* Windows are scaled only if both have offered it (RFC 7323 2.2). */
+	if (dir == CT_REPLY &&
+	    !(t->peer_flags[CT_ORIGINAL] & t->peer_flags[CT_REPLY] & CT_TF_SCALE)) {
+		t->scale[CT_ORIGINAL] = 0;
+		t->scale[CT_REPLY] = 0;
+	}
+}
+
+/* A host may keep its ACKs back for this much data at least (MAXACKWINCONST). */
+#define CT_TCP_MAXACKWIN 66000
+
+enum ct_tcp_window {
+	CT_W_ACCEPT,
+	CT_W_IGNORE,
+	CT_W_SEQ_OVER,
+	CT_W_ACK_OVER,
+};
+
+/*
+ * Is the packet within what its sender may send now? And if so, what does it say about the windows.
+ * With S the sender's side and R the receiver's, as known before this packet:
+ *
+ *	I	seq  <= S.maxend		not more than R has offered room for
+ *	II	end  >= S.end - R.maxwin	not older than a window ago
+ *	III	sack <= R.end			acknowledges nothing that R has not sent
+ *	IV	sack >= R.end - MAXACKWINDOW	not an acknowledgement from long ago
+ *
+ * Below the lower bounds (II, IV) are duplicates and late packets: let through, and not learned
+ * from. Above the upper bounds is what nobody can have sent.
+ */
+static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
+							const struct ct_parsed *p,
+							enum ct_dir dir, enum ct_tcp_index index,
+							__u32 state, bool liberal)
+{
+	struct ct_tcp_peer *sender = &t->peer[dir & 1], *receiver = &t->peer[!(dir & 1)];
+	__u8 *sender_flags = &t->peer_flags[dir & 1], *receiver_flags = &t->peer_flags[!(dir & 1)];
+	__u32 seq = p->seq, end = ct_tcp_end(p), ack = p->ack, sack = p->ack, win = p->win;
+	__u32 maxackwin, swin;
+	bool in_window;
+
+	/* SACK blocks count if the side that the data came from permitted them. */
+	if (*receiver_flags & CT_TF_SACK_PERM)
+		sack = p->sack;
+
+	if (!sender->maxwin) {
+		/* Its first packet. */
+		if (p->tcp_flags & CT_TCP_SYN) {
+			ct_tcp_begin(t, p, dir, end);
+			if (!(p->tcp_flags & CT_TCP_ACK))
+				return CT_W_ACCEPT; /* both open at once */
+		} else {
+			/* We came in the middle: take the packet's word for it. */
+			swin = win << (t->scale[dir & 1] & 15);
+			sender->end = end;
+			sender->maxwin = swin ?: 1;
+			sender->maxend = end + sender->maxwin;
+			if (!receiver->maxwin) {
+				/* III and IV must hold until the other side has been seen. */
+				receiver->end = sack;
+				receiver->maxend = sack;
+			} else if (sack == receiver->end + 1) {
+				receiver->end++; /* the answer to a keepalive */
+			}
+		}
+	} else if (p->tcp_flags & CT_TCP_SYN && ct_after(end, sender->end) &&
+		   (state == CT_TCP_SYN_SENT || state == CT_TCP_SYN_RECV)) {
+		/* It has begun again, with a higher sequence number (RFC 9293 3.4.3). */
+		ct_tcp_begin(t, p, dir, end);
+		if (dir == CT_REPLY && !(p->tcp_flags & CT_TCP_ACK))
+			return CT_W_ACCEPT;
+	}
+
+	/* No ACK, or the zero that some stacks put into a reset: as if it fitted. */
+	if (!(p->tcp_flags & CT_TCP_ACK) || (p->tcp_flags & CT_TCP_RST && !ack)) {
+		ack = receiver->end;
+		sack = receiver->end;
+	}
+	/* A reset in answer to a SYN has sequence number 0. */
+	if (p->tcp_flags & CT_TCP_RST && !seq && state == CT_TCP_SYN_SENT) {
+		seq = sender->end;
+		end = sender->end;
+	}
+
+	maxackwin = sender->maxwin > CT_TCP_MAXACKWIN ? sender->maxwin : CT_TCP_MAXACKWIN;
+	if (!ct_before(seq, sender->maxend + 1)) { /* I */
+		/*
+		 * Some send more than they may. If that is all that is wrong, and it is not much,
+		 * remember that it has been sent, or its acknowledgement would break III.
+		 */
+		if (receiver->maxwin && ct_after(end, sender->end - receiver->maxwin - 1) &&
+		    ct_after(sack, receiver->end - maxackwin - 1) &&
+		    end - sender->maxend + 1 <= receiver->maxwin &&
+		    ct_before(sack, receiver->end + 1)) {
+			sender->end = end;
+			*sender_flags |= CT_TF_UNACKED;
+			return liberal ? CT_W_ACCEPT : CT_W_IGNORE;
+		}
+		return liberal ? CT_W_ACCEPT : CT_W_SEQ_OVER;
+	}
+	if (!ct_before(sack, receiver->end + 1)) /* III */
+		return liberal ? CT_W_ACCEPT : CT_W_ACK_OVER;
+	in_window = !receiver->maxwin || ct_after(end, sender->end - receiver->maxwin - 1); /* II */
+	if (!in_window || !ct_after(sack, receiver->end - maxackwin - 1)) /* IV */
+		return liberal ? CT_W_ACCEPT : CT_W_IGNORE;
+
+	/* What the sender has sent, acknowledged and offered. The window of a SYN is not scaled. */
+	if (!(p->tcp_flags & CT_TCP_SYN))
+		win <<= t->scale[dir & 1] & 15;
+	swin = win + (sack - ack);
+	if (sender->maxwin < swin)
+		sender->maxwin = swin;
+	if (ct_after(end, sender->end)) {
+		sender->end = end;
+		*sender_flags |= CT_TF_UNACKED;
+	}
+	if (p->tcp_flags & CT_TCP_ACK) {
+		if (!(*sender_flags & CT_TF_MAXACK) || ct_after(ack, sender->maxack))
+			sender->maxack = ack;
+		*sender_flags |= CT_TF_MAXACK;
+	}
+	/* What the receiver may send. */
+	if (receiver->maxwin && ct_after(end, sender->maxend))
+		receiver->maxwin += end - sender->maxend;
+	if (ct_after(sack + win, receiver->maxend - 1))
+		receiver->maxend = sack + win + !win;
+	if (ack == receiver->end)
+		*receiver_flags &= ~CT_TF_UNACKED;
+
+	/* The very same again, or news. */
+	if (index == CT_TI_ACK) {
+		if (t->last_dir == dir && t->last_seq == seq && t->last_ack == ack &&
+		    t->last_end == end && t->last_win == p->win) {
+			if (t->retransmits < 15)
+				t->retransmits++;
+		} else {
+			t->last_dir = dir;
+			t->last_seq = seq;
+			t->last_ack = ack;
+			t->last_end = end;
+			t->last_win = p->win;
+			t->retransmits = 0;
+		}
+	}
+	return CT_W_ACCEPT;
 }
 
 /*
  * A SYN to a connection in TIME_WAIT or CLOSE is a new one if the old was closed by a FIN, or reset
  * by the side that now sends the SYN (RFC 9293 3.6.1). A reset from the other side may be forged:
- * the SYN is let through, and a SYN/ACK to it will reopen the flow (see CT_IG below).
+ * the SYN is let through, and a SYN/ACK to it will reopen the flow (see ct_tcp_ignored).
  */
 static __always_inline bool ct_tcp_reopens(const struct ct_tcp *t, enum ct_dir dir)
 {
@@ -140,93 +305,281 @@ static __always_inline bool ct_tcp_reopens(const struct ct_tcp *t, enum ct_dir d
 	return t->last_dir == dir && t->last_index == CT_TI_RST;
 }
 
-static __always_inline void ct_tcp_packet(struct ct_entry *e, const struct ct_parsed *p,
-					  enum ct_dir dir, const struct ct_settings *s,
-					  struct ct_step *step)
+/*
+ * A packet that the table says to ignore. True if it is to be taken after all: a SYN/ACK that
+ * acknowledges the SYN which we ignored. Both hosts know of a new connection and only we did not;
+ * the SYN's side begins with what was remembered of it, the other with this packet.
+ */
+static __always_inline bool ct_tcp_ignored(struct ct_tcp *t, const struct ct_parsed *p,
+					   enum ct_dir dir, enum ct_tcp_index index, __u32 old)
+{
+	if (index == CT_TI_SYNACK && t->last_index == CT_TI_SYN && t->last_dir != dir &&
+	    p->ack == t->last_end) {
+		__u32 other = !(dir & 1);
+
+		t->peer[other].end = t->last_end;
+		t->peer[other].maxend = t->last_end;
+		t->peer[other].maxwin = t->last_win ?: 1;
+		t->scale[other] = t->last_scaled ? t->last_scale : 0;
+		t->peer_flags[other] = (t->last_scaled ? CT_TF_SCALE : 0) |
+				       (t->last_sack_perm ? CT_TF_SACK_PERM : 0);
+		t->peer[dir & 1] = (struct ct_tcp_peer){};
+		t->scale[dir & 1] = 0;
+		t->peer_flags[dir & 1] &= CT_TF_LIBERAL;
+		t->challenge = 0;
+		return true;
+	}
+	ct_tcp_remember(t, p, dir, index);
+	if (index == CT_TI_SYN && dir == CT_ORIGINAL) {
+		t->last_scaled = !!(p->tcp_options & CT_TO_SCALE);
+		t->last_scale = p->scale & 15;
+		t->last_sack_perm = !!(p->tcp_options & CT_TO_SACK_PERM);
+		t->challenge = old == CT_TCP_LAST_ACK;
+		t->simultaneous = 0;
+	}
+	/* Perhaps the challenge of a server that still knows an older connection. */
+	if (index == CT_TI_ACK && dir == CT_REPLY && old == CT_TCP_SYN_SENT)
+		t->last_ack = p->ack;
+	return false;
+}
+
+enum ct_tcp_reset {
+	CT_RST_BELIEVED, /* nobody else can have sent it: no need to look at the window */
+	CT_RST_LIKELY,   /* closes, if it is in the window */
+	CT_RST_INEXACT,  /* in the window perhaps, but does not hit: changes nothing (RFC 5961 3.2) */
+	CT_RST_BOGUS,
+};
+
+/* How far to believe a reset. */
+static __always_inline enum ct_tcp_reset ct_tcp_reset(const struct ct_entry *e,
+						      const struct ct_parsed *p, enum ct_dir dir,
+						      __u32 old, bool ignore_invalid)
+{
+	const struct ct_tcp *t = &e->l4.tcp;
+	__u32 maxack = t->peer[!(dir & 1)].maxack;
+	bool established = old == CT_TCP_ESTABLISHED && e->status & CT_S_ASSURED;
+
+	/* Closing already: nothing is lost. */
+	if (old >= CT_TCP_FIN_WAIT && old <= CT_TCP_CLOSE)
+		return CT_RST_BELIEVED;
+	if (t->peer_flags[!(dir & 1)] & CT_TF_MAXACK && t->last_index != CT_TI_SYN) {
+		if (!p->seq && !established)
+			return CT_RST_LIKELY; /* in answer to a SYN that we had let through */
+		if (ct_before(p->seq, maxack) && !ignore_invalid)
+			return CT_RST_BOGUS;
+		/* Exactly what the other side waits for; or right behind its sender's last packet. */
+		if (!established || p->seq == maxack ||
+		    (t->last_index == CT_TI_ACK && t->last_dir == dir && p->seq == t->last_end))
+			return CT_RST_LIKELY;
+		return CT_RST_INEXACT;
+	}
+	/* In answer to a SYN, or an ACK, that we had let through. */
+	if (((e->status & CT_S_SEEN_REPLY && t->last_index == CT_TI_SYN && t->last_dir != dir) ||
+	     (!(e->status & CT_S_ASSURED) && t->last_index == CT_TI_ACK)) &&
+	    p->ack == t->last_end)
+		return CT_RST_BELIEVED;
+	/* In answer to a challenge ACK. */
+	if (old == CT_TCP_SYN_SENT && t->last_index == CT_TI_ACK && t->last_dir == CT_REPLY &&
+	    p->seq == t->last_ack)
+		return CT_RST_BELIEVED;
+	return CT_RST_LIKELY;
+}
+
+/*
+ * A FIN or reset out of the window is refused. But when both sides say so, it is we who are wrong:
+ * don't keep the connection for days.
+ */
+static __always_inline void ct_tcp_refused(struct ct_entry *e, enum ct_dir dir,
+					   enum ct_tcp_index index, const struct ct_settings *s,
+					   __u64 now)
 {
 	struct ct_tcp *t = &e->l4.tcp;
-	enum ct_tcp_index index = ct_tcp_index(p->tcp_flags);
-	__u32 old = e->state, new;
-	bool replied = e->status & CT_S_SEEN_REPLY;
+	__u64 unacked = ct_timeout(s, CT_T_TCP_UNACK);
 
+	if (!(e->status & CT_S_ASSURED) || (index != CT_TI_RST && index != CT_TI_FIN))
+		return;
+	if (t->last_dir != dir && (t->last_index == CT_TI_FIN || t->last_index == CT_TI_RST)) {
+		if (e->expires >= now + 120ULL * s->hz && e->expires > now + unacked)
+			e->expires = now + unacked;
+		return;
+	}
+	t->last_index = index;
+	t->last_dir = dir;
+}
+
+/* The timeout after a packet that was accepted. */
+static __always_inline __u64 ct_tcp_timeout(const struct ct_tcp *t, __u32 state,
+					    enum ct_tcp_index index, const struct ct_settings *s)
+{
+	__u64 timeout = ct_timeout(s, (enum ct_timeout)state);
+	__u64 retrans = ct_timeout(s, CT_T_TCP_RETRANS), unacked = ct_timeout(s, CT_T_TCP_UNACK);
+
+	if (t->retransmits >= s->knob[CT_K_TCP_MAX_RETRANS] && timeout > retrans)
+		return retrans;
+	/* A reset that was not believed may be followed by a challenge: 6.12.117 and later. */
+	if (index == CT_TI_RST)
+		return state == CT_TCP_ESTABLISHED ? unacked : ct_timeout(s, CT_T_TCP_CLOSE);
+	if ((t->peer_flags[CT_ORIGINAL] | t->peer_flags[CT_REPLY]) & CT_TF_UNACKED &&
+	    timeout > unacked)
+		return unacked;
+	if (!t->last_win && timeout > retrans)
+		return retrans;
+	return timeout;
+}
+
+/*
+ * One packet. `e` is owned by the caller, or its own (ct_tcp_new). The same for every path that
+ * leads here, so the verifier looks at it once.
+ */
+ct_global int ct_tcp_packet(struct ct_entry *e, const struct ct_parsed *p, __u32 dir_bit,
+			    const struct ct_settings *s, struct ct_step *step)
+{
+	enum ct_dir dir = dir_bit & 1 ? CT_REPLY : CT_ORIGINAL;
+	enum ct_tcp_window window = CT_W_ACCEPT;
+	enum ct_tcp_index index;
+	bool check = true, liberal;
+	struct ct_tcp *t;
+	__u32 old, new;
+
+	if (!e || !p || !s || !step)
+		return 0;
+	t = &e->l4.tcp;
+	index = ct_tcp_index(p->tcp_flags);
+	old = e->state;
 	/* Never out of range; the verifier can't know. */
 	if (old >= CT_TCP_STATE_MAX)
 		old = CT_TCP_NONE;
-	new = ct_tcp_table[dir & 1][index][old];
+	new = ct_tcp_table[dir][index][old];
 
 	if (new == CT_TCP_SYN_SENT && old >= CT_TCP_TIME_WAIT) {
 		if (ct_tcp_reopens(t, dir)) {
 			step->verdict = CT_V_REOPEN;
-			return;
+			return 0;
 		}
 		new = CT_IG;
 	}
 	if (new == CT_IG) {
-		/*
-		 * A SYN/ACK that acknowledges the SYN which we ignored: both hosts know of a new
-		 * connection and only we did not. Follow them.
-		 */
-		if (index == CT_TI_SYNACK && t->last_index == CT_TI_SYN && t->last_dir != dir &&
-		    p->ack == t->last_end) {
-			t->peer_flags[CT_ORIGINAL] = 0;
-			t->peer_flags[CT_REPLY] = 0;
-			t->flags = 0;
-			new = CT_TCP_SYN_RECV;
-		} else {
-			ct_tcp_remember(t, p, dir, index);
-			if (index == CT_TI_SYN && dir == CT_ORIGINAL && old == CT_TCP_LAST_ACK)
-				t->flags |= CT_TF_CHALLENGE;
+		if (!ct_tcp_ignored(t, p, dir, index, old)) {
 			step->verdict = CT_V_IGNORE;
-			return;
+			return 0;
 		}
+		old = CT_TCP_SYN_SENT;
+		new = CT_TCP_SYN_RECV;
+	}
+	barrier_var(new); /* or clang checks another copy of it than the one that indexes below */
+	if (new >= CT_TCP_STATE_MAX) {
+		step->verdict = CT_V_REFUSE;
+		step->reason = CT_R_TCP_STATE;
+		return 0;
 	}
 	/*
 	 * The ACK that answers a SYN in LAST_ACK is not the last one of the old connection but a
 	 * challenge (RFC 5961 4): whoever sent the SYN will reset, if it meant it.
 	 */
 	if (new == CT_TCP_TIME_WAIT && old == CT_TCP_LAST_ACK && index == CT_TI_ACK &&
-	    t->last_dir != dir && t->last_index == CT_TI_SYN && t->flags & CT_TF_CHALLENGE) {
-		t->flags &= ~CT_TF_CHALLENGE;
+	    t->last_dir != dir && t->last_index == CT_TI_SYN && t->challenge) {
+		t->challenge = 0;
 		step->verdict = CT_V_IGNORE;
-		return;
-	}
-	barrier_var(new); /* or clang checks another copy of it than the one that indexes below */
-	if (new >= CT_TCP_STATE_MAX) {
-		step->verdict = CT_V_REFUSE;
-		step->reason = CT_R_TCP_STATE;
-		return;
+		return 0;
 	}
 	if (new == CT_TCP_SYN_SENT2)
-		t->flags |= CT_TF_SIMULTANEOUS;
+		t->simultaneous = 1;
 	/* After two SYNs each side's SYN/ACK is acknowledged; the reply's ACK then ends the handshake. */
-	if (new == CT_TCP_SYN_RECV && dir == CT_REPLY && index == CT_TI_ACK &&
-	    t->flags & CT_TF_SIMULTANEOUS)
+	if (new == CT_TCP_SYN_RECV && dir == CT_REPLY && index == CT_TI_ACK && t->simultaneous)
 		new = CT_TCP_ESTABLISHED;
+	if (new == CT_TCP_CLOSE && index == CT_TI_RST)
+		switch (ct_tcp_reset(e, p, dir, old, s->knob[CT_K_TCP_IGNORE_INVALID_RST])) {
+		case CT_RST_BOGUS:
+			step->verdict = CT_V_REFUSE;
+			step->reason = CT_R_TCP_RST;
+			return 0;
+		case CT_RST_INEXACT:
+			new = old;
+			break;
+		case CT_RST_BELIEVED:
+			check = false;
+			break;
+		case CT_RST_LIKELY:
+			break;
+		}
 
-	ct_tcp_remember(t, p, dir, index);
+	liberal = s->knob[CT_K_TCP_BE_LIBERAL] || t->peer_flags[dir] & CT_TF_LIBERAL;
+	if (check)
+		window = ct_tcp_window(t, p, dir, index, old, liberal);
+	if (window == CT_W_IGNORE) {
+		step->verdict = CT_V_IGNORE;
+		return 0;
+	}
+	if (window != CT_W_ACCEPT) {
+		step->verdict = CT_V_REFUSE;
+		step->reason = window == CT_W_SEQ_OVER ? CT_R_TCP_SEQ_OVER : CT_R_TCP_ACK_OVER;
+		ct_tcp_refused(e, dir, index, s, step->now);
+		return 0;
+	}
+
+	t->last_index = index;
+	t->last_dir = dir;
 	if (new == CT_TCP_FIN_WAIT && old != CT_TCP_FIN_WAIT)
-		t->peer_flags[dir & 1] |= CT_TF_CLOSE_INIT;
+		t->peer_flags[dir] |= CT_TF_CLOSE_INIT;
 	step->changed = new != old;
 	e->state = new;
+	barrier_var(new);
+	if (new >= CT_TCP_STATE_MAX)
+		return 0;
+	step->timeout = ct_tcp_timeout(t, new, index, s);
 
-	step->timeout = ct_timeout(s, index == CT_TI_RST ? CT_T_TCP_CLOSE : (enum ct_timeout)new);
-	if (!replied) {
+	if (!(e->status & CT_S_SEEN_REPLY)) {
 		/* Refused, or given up: there never was a connection. */
 		if (index == CT_TI_RST) {
 			step->verdict = CT_V_CLOSE;
-			return;
+			return 0;
 		}
 		/* Repeating a SYN must not keep an unanswered flow alive for ever. */
 		if (index == CT_TI_SYN && old == CT_TCP_SYN_SENT) {
 			step->verdict = CT_V_IGNORE;
-			return;
+			return 0;
 		}
+		/* Picked up and not answered: nothing yet says that it is alive. */
 		if (new == CT_TCP_ESTABLISHED && step->timeout > ct_timeout(s, CT_T_TCP_UNACK))
 			step->timeout = ct_timeout(s, CT_T_TCP_UNACK);
 	} else if (new == CT_TCP_ESTABLISHED &&
 		   (old == CT_TCP_SYN_RECV || old == CT_TCP_ESTABLISHED)) {
 		step->assured = true;
 	}
+	return 0;
+}
+
+/*
+ * The first packet of a flow: a SYN, or, if `tcp_loose`, an ACK from the middle of a connection.
+ * Of that nothing is known, not even whether its windows are scaled.
+ */
+static __always_inline enum ct_reason ct_tcp_new(struct ct_entry *e, const struct ct_parsed *p,
+						 const struct ct_settings *s, __u64 now)
+{
+	struct ct_step step = { .verdict = CT_V_ACCEPT, .now = now };
+	enum ct_tcp_index index = ct_tcp_index(p->tcp_flags);
+	__u8 state = ct_tcp_table[CT_ORIGINAL][index][CT_TCP_NONE];
+	struct ct_tcp *t = &e->l4.tcp;
+
+	if (state >= CT_TCP_STATE_MAX)
+		return CT_R_TCP_STATE;
+	if (state == CT_TCP_SYN_SENT) {
+		ct_tcp_begin(t, p, CT_ORIGINAL, ct_tcp_end(p));
+	} else if (s->knob[CT_K_TCP_LOOSE]) {
+		struct ct_tcp_peer *sender = &t->peer[CT_ORIGINAL];
+
+		sender->end = ct_tcp_end(p);
+		sender->maxwin = p->win ?: 1;
+		sender->maxend = sender->end + sender->maxwin;
+		t->peer_flags[CT_ORIGINAL] = CT_TF_SACK_PERM | CT_TF_LIBERAL;
+		t->peer_flags[CT_REPLY] = CT_TF_SACK_PERM | CT_TF_LIBERAL;
+	} else {
+		return CT_R_TCP_NO_SYN;
+	}
+	t->last_index = CT_TI_NONE;
+	ct_tcp_packet(e, p, CT_ORIGINAL, s, &step);
+	e->expires = now + step.timeout;
+	return step.verdict == CT_V_REFUSE ? step.reason : CT_R_NONE;
 }
 
 #endif

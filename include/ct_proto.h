@@ -45,7 +45,8 @@ enum ct_tcp_state {
 	X(TCP_TIME_WAIT, "tcp_timeout_time_wait", 120, "closed by both")                           \
 	X(TCP_CLOSE, "tcp_timeout_close", 10, "reset")                                             \
 	X(TCP_SYN_SENT2, "tcp_timeout_syn_sent2", 120, "a SYN from each side")                     \
-	X(TCP_UNACK, "tcp_timeout_unacknowledged", 300, "picked up in the middle, not answered")   \
+	X(TCP_RETRANS, "tcp_timeout_max_retrans", 300, "the same data sent again and again")       \
+	X(TCP_UNACK, "tcp_timeout_unacknowledged", 300, "data in flight; picked up, not answered") \
 	X(UDP, "udp_timeout", 30, "UDP, unreplied or younger than two seconds")                    \
 	X(UDP_STREAM, "udp_timeout_stream", 120, "UDP, replied and older than two seconds")        \
 	X(ICMP, "icmp_timeout", 30, "ICMP queries")                                                \
@@ -65,6 +66,9 @@ enum ct_timeout {
  */
 #define CT_KNOBS(X)                                                                                \
 	X(TCP_LOOSE, "tcp_loose", 1, 1, "pick up TCP connections in the middle")                   \
+	X(TCP_BE_LIBERAL, "tcp_be_liberal", 0, 1, "let packets outside the window through")        \
+	X(TCP_IGNORE_INVALID_RST, "tcp_ignore_invalid_rst", 0, 1, "let such resets through")       \
+	X(TCP_MAX_RETRANS, "tcp_max_retrans", 3, 15, "repeats before the timeout is cut")          \
 	X(ACCT, "acct", 1, 1, "count packets and bytes of each flow")                              \
 	X(TIMESTAMP, "timestamp", 1, 1, "remember when each flow began")                           \
 	X(MAX, "max", 0, 0xffffff, "flows the table may hold, both families together")             \

@@ -110,16 +110,34 @@ struct ct_counters {
 	__u64 bytes;   /* from the IP header on */
 };
 
-/* What the TCP tracker remembers; see proto_tcp.h. Sequence numbers are in host order. */
+/*
+ * What the TCP tracker knows of one side of a connection: the bounds of what it may send. Sequence
+ * numbers in host order; see proto_tcp.h for the inequalities.
+ */
+struct ct_tcp_peer {
+	__u32 end;    /* after the last byte it has sent */
+	__u32 maxend; /* how far the other side lets it send: highest ACK + window */
+	__u32 maxwin; /* the largest window it has offered, scaled; 0: it has not been seen yet */
+	__u32 maxack; /* its highest ACK number */
+};
+
+/* What the TCP tracker remembers of a connection: 52 bytes. */
 struct ct_tcp {
-	__u32 last_seq;           /* of the last packet that was accepted or ignored */
-	__u32 last_end;           /* its sequence number after the last byte, SYN and FIN included */
+	struct ct_tcp_peer peer[CT_DIRS];
+	__u32 last_seq; /* of the last packet that was accepted or ignored */
 	__u32 last_ack;
-	__u8 last_index;          /* enum ct_tcp_index */
-	__u8 last_dir;            /* enum ct_dir */
+	__u32 last_end; /* its sequence number after the last byte, SYN and FIN included */
+	__u16 last_win; /* as it is in the header */
 	__u8 peer_flags[CT_DIRS]; /* enum ct_tcp_peer_flags */
-	__u8 flags;               /* enum ct_tcp_flow_flags */
-	__u8 pad[3];
+	__u8 scale[CT_DIRS];      /* shift of the windows that side offers */
+	__u8 last_index : 3;      /* enum ct_tcp_index */
+	__u8 last_dir : 1;        /* enum ct_dir */
+	__u8 simultaneous : 1;    /* both sides opened with a SYN */
+	__u8 challenge : 1;       /* a SYN came in LAST_ACK: its answer may be a challenge ACK */
+	__u8 last_sack_perm : 1;  /* options of a SYN that was ignored */
+	__u8 last_scaled : 1;
+	__u8 last_scale : 4;
+	__u8 retransmits : 4;     /* of the last packet; stays at 15 */
 };
 
 struct ct_udp {
@@ -145,7 +163,7 @@ struct ct_entry {
 	union {
 		struct ct_tcp tcp;
 		struct ct_udp udp;
-		__u32 words[13]; /* as large as TCP will need with its windows */
+		__u32 words[13];
 	} l4;
 	struct ct_counters counters[CT_DIRS];
 	__u64 start; /* ns, when it was confirmed */
@@ -168,6 +186,7 @@ struct ct_flow {
 _Static_assert(sizeof(struct ct_tuple) == 40, "ct_tuple is a map key: no holes");
 _Static_assert(sizeof(struct ct_key4) == 16, "ct_key4 is a map key: no holes");
 _Static_assert(sizeof(struct ct_key6) == 40, "ct_key6 is a map key: no holes");
+_Static_assert(sizeof(struct ct_tcp) == 52, "ct_tcp fits ct_entry");
 _Static_assert(sizeof(struct ct_entry) == 120, "ct_entry: 224 bytes a flow depend on it");
 _Static_assert(sizeof(struct ct_flow) == 160, "ct_flow is a record that leaves the program");
 
