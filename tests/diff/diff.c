@@ -7,6 +7,7 @@
  *	diff NAME...			these written ones
  *	diff -n 20000 -s 7		20000 random ones, seeds from 7 on
  *	diff -v				every packet and what both sides make of it
+ *	diff -c				and which cells of the state tables they have touched
  *	diff -l				names of the written ones
  *
  * Ours runs by BPF_PROG_TEST_RUN, in turn as XDP and as tc ingress; its clock follows the kernel's.
@@ -24,7 +25,7 @@
 struct talk_list *writing;
 struct written *written_first;
 
-static bool verbose;
+static bool verbose, count_cells;
 static unsigned long said; /* packets, all in all */
 
 /* --- what is said ---------------------------------------------------------------------------- */
@@ -367,6 +368,39 @@ static const char *ours_say(const struct say *s, bool v6, struct view *v, struct
 	return seen.wrong;
 }
 
+/* Packets by direction, kind and state, as in ct_tcp_table; NO is a first packet. */
+static unsigned long cells[CT_DIRS][5][CT_TCP_STATE_MAX];
+static const char *const kinds[] = { "SYN", "SYN/ACK", "FIN", "ACK", "RST" };
+
+static void count_cell(const struct say *s, bool v6)
+{
+	struct ct_tuple t = tuple_of(s, v6);
+	struct ct_flow flow = {};
+	int kind = s->flags & RST ? 4 :
+		   s->flags & SYN ? !!(s->flags & ACK) :
+		   s->flags & FIN ? 2 :
+				    3;
+	bool reply = !flow_get(&t, &flow) && memcmp(&flow.tuple.src, &t.src, sizeof(t.src));
+
+	cells[reply][kind][flow.entry.state]++;
+}
+
+static void cells_print(void)
+{
+	unsigned int untouched = 0;
+
+	for (int dir = 0; dir < CT_DIRS; dir++)
+		for (int kind = 0; kind < 5; kind++) {
+			printf("%-8s %-8s", dir ? "reply" : "original", kinds[kind]);
+			for (int i = 0; i < CT_TCP_STATE_MAX; i++) {
+				printf(" %7lu", cells[dir][kind][i]);
+				untouched += !cells[dir][kind][i] && (i || !dir);
+			}
+			printf("\n");
+		}
+	printf("%u of 95 cells untouched\n", untouched);
+}
+
 static const char *class_text(int class)
 {
 	static const char *const names[] = {
@@ -461,11 +495,11 @@ static unsigned int compare(const struct view *k, const struct view *o)
 	return d;
 }
 
-/* A timeout that was known to differ goes on differing by as much until it is set anew. */
+/* A timeout that is known to differ does so until the next packet that is taken sets it anew. */
 static struct excused {
 	bool set;
 	uint16_t port;
-	long by;
+	uint64_t packets[2]; /* which had been taken */
 } excused;
 
 /*
@@ -476,10 +510,7 @@ static bool inexact_reset(const struct say *s, const struct view *k, const struc
 {
 	struct ct_settings now = get_settings();
 
-	/* Or what a reset from the other side has cut ours down to afterwards. */
-	if (s->kind != SAY_TCP || (!(s->flags & RST) && !excused.set))
-		return false;
-	return k->state == CT_TCP_ESTABLISHED &&
+	return s->kind == SAY_TCP && s->flags & RST && k->state == CT_TCP_ESTABLISHED &&
 	       labs(k->timeout - (long)now.timeout[CT_T_TCP_CLOSE] / HZ) <= 1 &&
 	       labs(o->timeout - (long)now.timeout[CT_T_TCP_UNACK] / HZ) <= 1;
 }
@@ -511,13 +542,13 @@ static bool is_known(unsigned int d, const struct say *s, const struct view *k,
 		     const struct view *o)
 {
 	if (d == D_TIMEOUT && excused.set && excused.port == s->port &&
-	    labs(k->timeout - o->timeout - excused.by) <= 1)
+	    !memcmp(excused.packets, k->packets, sizeof(k->packets)))
 		return true;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (!(d & ~known[i].what) && known[i].explains(s, k, o)) {
 			known[i].seen++;
 			excused = (struct excused){ d == D_TIMEOUT, s->port,
-						    k->timeout - o->timeout };
+						    { k->packets[0], k->packets[1] } };
 			return true;
 		}
 	return false;
@@ -554,6 +585,8 @@ static int play(struct talk_list *t, enum hook hook, uint64_t seed, bool aloud)
 			random_next(t, i && o.found ? &flow : NULL, s);
 			t->n = i + 1;
 		}
+		if (count_cells && s->kind == SAY_TCP)
+			count_cell(s, t->v6);
 		kernel_say(s, t->v6, &k);
 		wrong = ours_say(s, t->v6, &o, &flow);
 		said++;
@@ -725,7 +758,7 @@ int main(int argc, char **argv)
 	bool list = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "n:s:k:p:vl")) != -1) {
+	while ((opt = getopt(argc, argv, "n:s:k:p:vcl")) != -1) {
 		switch (opt) {
 		case 'n':
 			n = strtoul(optarg, NULL, 0);
@@ -742,11 +775,14 @@ int main(int argc, char **argv)
 		case 'v':
 			verbose = true;
 			break;
+		case 'c':
+			count_cells = true;
+			break;
 		case 'l':
 			list = true;
 			break;
 		default:
-			printf("usage: %s [-v] [-l] [-n RANDOM] [-s SEED] [-k LENGTH] [-p FAILURES] "
+			printf("usage: %s [-v] [-c] [-l] [-n RANDOM] [-s SEED] [-k LENGTH] [-p FAILURES] "
 			       "[NAME...]\n",
 			       argv[0]);
 			return 2;
@@ -771,6 +807,8 @@ int main(int argc, char **argv)
 		n = 0;
 	printf("%u written, %u random from seed %llu, %lu packets, %u failed\n", played, n,
 	       (unsigned long long)seed, said, failed);
+	if (count_cells)
+		cells_print();
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (known[i].seen)
 			printf("known, %lu times: %s: %s\n", known[i].seen, known[i].name,
