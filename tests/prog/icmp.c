@@ -293,7 +293,7 @@ CONVERSATION(error_about_no_flow)
 // An error that quotes less than what names the flow is invalid, however little is missing.
 CONVERSATION(error_that_is_cut_off)
 {
-	size_t need = talk.v6 ? 48 : 28;
+	size_t need = talk.v6 ? 44 : 24;
 
 	ORIG(SYN);
 	quote(CT_ORIGINAL, SYN, 0);

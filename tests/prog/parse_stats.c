@@ -118,11 +118,31 @@ static void error_about_syn(const char *to)
 	SAY(CT_REPLY, .dst = to, .proto = IPPROTO_ICMP, .icmp_type = 3, .quote = &about);
 }
 
+/* A connection of which the next bytes are 101 and 201. */
+static void handshake(void)
+{
+	ORIG(SYN, .seq = 100);
+	REPLY(SYN | ACK, .seq = 200, .ack = 101);
+	ORIG(ACK, .seq = 101, .ack = 201);
+}
+
 static void give_reason(int reason)
 {
 	switch (reason) {
 	case CT_R_TCP_STATE:
 		ORIG(RST);
+		break;
+	case CT_R_TCP_SEQ_OVER:
+		handshake();
+		ORIG(ACK, .seq = 101 + 1000000, .ack = 201, .payload = 10);
+		break;
+	case CT_R_TCP_ACK_OVER:
+		handshake();
+		ORIG(ACK, .seq = 101, .ack = 201 + 1000);
+		break;
+	case CT_R_TCP_RST:
+		handshake();
+		REPLY(RST, .seq = 200);
 		break;
 	case CT_R_TCP_NO_SYN:
 		set_knob(CT_K_TCP_LOOSE, 0);

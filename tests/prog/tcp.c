@@ -44,6 +44,8 @@ CONVERSATION(life)
 	LATER(10);
 	REPLY(PSH | ACK, .seq = 201, .ack = 101, .payload = 100);
 	WANT(ESTABLISHED, ESTABLISHED, PASS);
+	WANT_TIMEOUT(300); /* until it is acknowledged */
+	ORIG(ACK, .seq = 101, .ack = 301);
 	WANT_TIMEOUT(432000);
 	ORIG(FIN | ACK, .seq = 101, .ack = 301);
 	WANT(FIN_WAIT, ESTABLISHED, PASS);
@@ -245,8 +247,11 @@ CONVERSATION(picked_up)
 	WANT_TIMEOUT(300);
 	WANT_STATUS(CT_S_SEEN_REPLY);
 	ORIG(ACK, .seq = 5020, .ack = 6000);
-	WANT_TIMEOUT(432000);
 	WANT_STATUS(CT_S_SEEN_REPLY | CT_S_ASSURED);
+	/* Its windows are learned by now, and that a byte was in flight. */
+	WANT_TIMEOUT(300);
+	REPLY(ACK, .seq = 6000, .ack = 5020);
+	WANT_TIMEOUT(432000);
 }
 
 // With tcp_loose off nothing is picked up.

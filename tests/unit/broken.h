@@ -178,6 +178,9 @@ static inline bool broken_by_state(int reason)
 {
 	switch (reason) {
 	case CT_R_TCP_STATE:
+	case CT_R_TCP_SEQ_OVER:
+	case CT_R_TCP_ACK_OVER:
+	case CT_R_TCP_RST:
 	case CT_R_TCP_NO_SYN:
 	case CT_R_ICMP_UNASKED:
 	case CT_R_ICMP_UNRELATED:
