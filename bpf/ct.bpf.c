@@ -213,13 +213,19 @@ int ct_ctl_delete(struct __sk_buff *skb)
 SEC("tc")
 int ct_ctl_dump(struct __sk_buff *skb)
 {
-	return ct_ctl_do_walk(skb, false);
+	return ct_ctl_do_walk(skb, CT_WALK_DUMP);
 }
 
 SEC("tc")
 int ct_ctl_flush(struct __sk_buff *skb)
 {
-	return ct_ctl_do_walk(skb, true);
+	return ct_ctl_do_walk(skb, CT_WALK_FLUSH);
+}
+
+SEC("tc")
+int ct_ctl_relearn(struct __sk_buff *skb)
+{
+	return ct_ctl_do_walk(skb, CT_WALK_RELEARN);
 }
 
 SEC("tc")

@@ -109,53 +109,87 @@ struct ct_ctl_walk {
 	__u64 now;
 };
 
-/* Copy the flow of a slot behind the message. */
-static long ct_ctl_dump_slot(__u32 i, void *ctx)
+/* Own the flow of a slot, if one is there and it lives; its tuple, as it began, into *original. */
+static __always_inline struct ct_entry *ct_ctl_own_slot(const struct ct_ctl_walk *walk, __u32 slot,
+							struct ct_tuple *original)
 {
-	struct ct_ctl_walk *walk = ctx;
-	__u32 slot = walk->at, hash;
-	struct ct_flow flow;
 	struct ct_entry *e;
-	bool mine;
+	__u32 hash;
 
-	(void)i;
-	if (slot >= walk->used || walk->count >= CT_DUMP_FLOWS)
-		return 1;
-	walk->at++;
 	if (ct_hint_read(walk->engine, slot) >> 6 == CT_HINT_FREE)
-		return 0;
+		return NULL;
 	if (walk->engine == 0) {
 		struct ct_key4 *kept = bpf_map_lookup_elem(&index4, &slot), key;
 
 		if (!kept)
-			return 0;
+			return NULL;
 		key = *kept;
 		key.pad = 0;
 		hash = ct_hash_words((void *)&key, 4, ct_salt);
 		e = bpf_map_lookup_elem(&ct4, &key);
 		if (!e || ct_own(e, hash))
-			return 0;
-		ct_tuple_of_key4(&flow.tuple, &key, e->swapped & 1);
+			return NULL;
+		ct_tuple_of_key4(original, &key, e->swapped & 1);
 	} else {
 		struct ct_key6 *kept = bpf_map_lookup_elem(&index6, &slot), key;
 
 		if (!kept)
-			return 0;
+			return NULL;
 		key = *kept;
 		key.pad = 0;
 		hash = ct_hash_words((void *)&key, 10, ct_salt);
 		e = bpf_map_lookup_elem(&ct6, &key);
 		if (!e || ct_own(e, hash))
-			return 0;
-		ct_tuple_of_key6(&flow.tuple, &key, e->swapped & 1);
+			return NULL;
+		ct_tuple_of_key6(original, &key, e->swapped & 1);
 	}
+	if (e->slot == slot && !ct_expired(e, walk->now))
+		return e;
+	ct_release(e); /* the slot has changed hands, or the flow is over */
+	return NULL;
+}
+
+/* Copy the flow of a slot behind the message. */
+static long ct_ctl_dump_slot(__u32 i, void *ctx)
+{
+	struct ct_ctl_walk *walk = ctx;
+	struct ct_flow flow;
+	struct ct_entry *e;
+
+	(void)i;
+	if (walk->at >= walk->used || walk->count >= CT_DUMP_FLOWS)
+		return 1;
+	e = ct_ctl_own_slot(walk, walk->at++, &flow.tuple);
+	if (!e)
+		return 0;
 	flow.entry = *e;
-	mine = e->slot == slot && !ct_expired(e, walk->now);
 	ct_release(e);
-	if (mine && !bpf_skb_store_bytes(walk->skb,
-					 sizeof(struct ct_ctl) + walk->count * sizeof(flow), &flow,
-					 sizeof(flow), 0))
+	if (!bpf_skb_store_bytes(walk->skb, sizeof(struct ct_ctl) + walk->count * sizeof(flow),
+				 &flow, sizeof(flow), 0))
 		walk->count++;
+	return 0;
+}
+
+/* Packets have passed that nobody saw: forget the windows of connections. */
+static long ct_ctl_relearn_slot(__u32 i, void *ctx)
+{
+	struct ct_ctl_walk *walk = ctx;
+	struct ct_tuple original;
+	struct ct_entry *e;
+
+	(void)i;
+	if (walk->at >= walk->used)
+		return 1;
+	e = ct_ctl_own_slot(walk, walk->at++, &original);
+	if (!e)
+		return 0;
+	/* Half-closed ones, too: data may go on for hours in the other direction. */
+	if (original.proto == CT_IPPROTO_TCP && e->state >= CT_TCP_ESTABLISHED &&
+	    e->state <= CT_TCP_CLOSE) {
+		ct_tcp_relearn(&e->l4.tcp);
+		walk->count++;
+	}
+	ct_release(e);
 	return 0;
 }
 
@@ -174,8 +208,14 @@ static long ct_ctl_flush_slot(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Walk the slots from m->first on, dumping or flushing. Ends with m->first == 0 after the last. */
-static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, bool flush)
+enum ct_ctl_walks {
+	CT_WALK_DUMP,
+	CT_WALK_FLUSH,
+	CT_WALK_RELEARN,
+};
+
+/* Walk the slots from m->first on. Ends with m->first == 0 after the last. */
+static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, enum ct_ctl_walks what)
 {
 	struct ct_ctl *m = ct_ctl_message(skb);
 	struct ct_settings *s = ct_settings();
@@ -193,8 +233,10 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, bool flush)
 	walk.used = READ_ONCE(*ct_of(st->next_slot, walk.engine));
 	if (walk.used > st->max_slots)
 		walk.used = st->max_slots;
-	if (!flush) {
+	if (what == CT_WALK_DUMP) {
 		bpf_loop(CT_CTL_SLOTS, ct_ctl_dump_slot, &walk, 0);
+	} else if (what == CT_WALK_RELEARN) {
+		bpf_loop(CT_CTL_SLOTS, ct_ctl_relearn_slot, &walk, 0);
 	} else {
 		/* No more than the listeners have room for, packets' events beside ours. */
 		__u64 room = ct_event_room() / 2 / (sizeof(struct ct_event) + 8);

@@ -25,6 +25,7 @@ enum ct_tcp_peer_flags {
 	CT_TF_LIBERAL = 0x08,    /* its windows can't be known: never refuse it for them */
 	CT_TF_UNACKED = 0x10,    /* it has sent data that the other side has not acknowledged */
 	CT_TF_MAXACK = 0x20,     /* peer.maxack is known */
+	CT_TF_RELEARN = 0x40,    /* its packets went unseen for a while; see ct_tcp_relearn */
 };
 
 /*
@@ -230,6 +231,10 @@ static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
 		end = sender->end;
 	}
 
+	/* Until the receiver has been seen again, nobody knows how much room it offers. */
+	if (*sender_flags & CT_TF_RELEARN && !receiver->maxwin && ct_after(seq, sender->maxend))
+		sender->maxend = end;
+
 	maxackwin = sender->maxwin > CT_TCP_MAXACKWIN ? sender->maxwin : CT_TCP_MAXACKWIN;
 	if (!ct_before(seq, sender->maxend + 1)) { /* I */
 		/*
@@ -291,6 +296,20 @@ static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
 		}
 	}
 	return CT_W_ACCEPT;
+}
+
+/*
+ * Packets of the connection may have passed unseen: forget its windows. The next packet of each
+ * side tells them anew (tcp_fixup() in nf_conntrack_proto.c). The kernel lets a side send no more
+ * than its own window until the other has been seen; in a fast transfer that refuses data, then
+ * its acknowledgements, and does not end.
+ */
+static __always_inline void ct_tcp_relearn(struct ct_tcp *t)
+{
+	t->peer[CT_ORIGINAL].maxwin = 0;
+	t->peer[CT_REPLY].maxwin = 0;
+	t->peer_flags[CT_ORIGINAL] |= CT_TF_RELEARN;
+	t->peer_flags[CT_REPLY] |= CT_TF_RELEARN;
 }
 
 /*

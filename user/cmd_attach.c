@@ -24,13 +24,14 @@
 #define MAX_MOST 0xffffff
 
 enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP, OPT_TC,
-       OPT_KEEP, OPT_ALL };
+       OPT_ZONE, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
 	{ OPT_CONFIRM, "confirm", "WHERE", "auto|xdp", "where flows are confirmed; auto" },
 	{ OPT_MAX, "max", "N", NULL, "flows the table is made for; by the machine's memory" },
 	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
+	{ OPT_ZONE, "zone", "N", NULL, "zone of the flows on these interfaces; 0" },
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
 	{ OPT_XDP, "xdp", "METHOD", "auto|link", "how to attach to XDP; auto" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
@@ -49,6 +50,7 @@ struct request {
 	enum attach_tc tc;
 	struct object_options object;
 	const char *policy;
+	__u16 zone;
 	bool json;
 };
 
@@ -74,7 +76,7 @@ static int attach_option(struct request *r, int id, const char *value)
 	static const char *const xdps[] = { "auto", "link", NULL };
 	static const char *const tcs[] = { "auto", "tcx", "clsact", NULL };
 	unsigned int formats = 0;
-	uint64_t max;
+	uint64_t max, zone;
 	int n = 0;
 
 	switch (id) {
@@ -100,6 +102,11 @@ static int attach_option(struct request *r, int id, const char *value)
 		break;
 	case OPT_DROP_INVALID:
 		r->object.drop_invalid = true;
+		break;
+	case OPT_ZONE:
+		if (!number_parse(value, 0, 0xffff, &zone))
+			return usage_error("not a number from 0 to 65535", "--zone %s", value);
+		r->zone = (__u16)zone;
 		break;
 	case OPT_POLICY:
 		r->policy = value;
@@ -371,15 +378,17 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 	for (size_t i = 0; i < hs->n; i++) {
 		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
 			return 1;
-		if (!hs->iface[i].there)
-			hs->iface[i].tc = r->tc;
+		if (hs->iface[i].there)
+			continue;
+		hs->iface[i].tc = r->tc;
+		hs->iface[i].zone = r->zone;
 	}
 	return 0;
 }
 
 /* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
 static int attach_all(const struct instance *in, struct hookings *hs, char **names,
-		      const struct request *r)
+		      const struct request *r, bool fresh)
 {
 	__u32 policies[STAGE_ARRAYS];
 	struct hooking old;
@@ -395,6 +404,13 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 		old.there = false;
 		if (hookings_detach(&half, ATTACH_SAFE))
 			return 1;
+	}
+	/* Nobody was attached: the packets since then have passed unseen. */
+	if (!fresh && !hookings_all(NULL, 0, in)) {
+		int err = table_relearn(in);
+
+		if (err)
+			return fail(strerror(-err), NULL, "the windows of %s", in->name);
 	}
 	policies_read(in, policies);
 	if (r->policy && set_policy(in, r->policy))
@@ -440,7 +456,7 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		code = prepare(in, &r, &fresh);
 	}
 	if (!code) {
-		code = attach_all(in, &hs, o.argv, &r);
+		code = attach_all(in, &hs, o.argv, &r, fresh);
 		if (code && fresh)
 			pins_remove(in->dir, &in->lock);
 	}

@@ -128,6 +128,29 @@ long table_flush(struct table *t, enum ct_end reason)
 	return n;
 }
 
+int table_relearn(const struct instance *in)
+{
+	int prog = instance_fd(in, "progs/ct_ctl_relearn"), more = 0;
+	struct table t = {};
+
+	if (prog < 0)
+		return prog;
+	for (int family = 0; family < 2; family++) {
+		__u32 first = 0;
+
+		do {
+			struct ct_ctl m = { .family = family, .first = first };
+
+			more = control(&t, prog, &m, sizeof(m));
+			first = m.first;
+		} while (more == 1);
+		if (more)
+			break;
+	}
+	close(prog);
+	return more > 0 ? -EIO : more;
+}
+
 int table_count(struct table *t, uint64_t *flows)
 {
 	struct ct_state st;

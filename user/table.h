@@ -35,6 +35,11 @@ int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason
  * deleted, or -errno.
  */
 long table_flush(struct table *t, enum ct_end reason);
+/*
+ * Forget the windows of TCP connections, because packets of theirs may not have been seen.
+ * The next packet of each side is believed. 0 or -errno.
+ */
+int table_relearn(const struct instance *in);
 /* Flows in the table, without a walk. */
 int table_count(struct table *t, uint64_t *flows);
 

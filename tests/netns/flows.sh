@@ -466,3 +466,43 @@ test_gso_counts_segments() {
 	want_num "$gets" -lt $((packets / 2)) "passes of the programs (else there was no GSO)"
 	run ctl detach --all
 }
+
+# ---- What was kept -------------------------------------------------------------------------------
+
+# A connection that moves on while nobody looks, between `detach --keep` and the next attach, is not
+# refused for it: its windows are learned anew.
+test_windows_after_a_pause() {
+	mkfifo "$T/go"
+	start sink in_b bash -c 'ncat -l 8080 | wc -c'
+	wait_for 5 in_b bash -c 'ss -Hltn sport = :8080 | grep -q .'
+	run ctl attach ra rb
+	# shellcheck disable=SC2016 # for the shell within
+	start source in_a bash -c 'exec 3<>/dev/tcp/10.0.2.1/8080 4<>"$0"
+		for n in 1000 30000000 5000000; do read -r _ <&4; head -c $n /dev/zero >&3; echo $n; done' "$T/go"
+	echo >"$T/go"
+	wait_for 5 grep -qx 1000 "$T/source.out"
+	run ctl detach --keep --all
+	echo >"$T/go"
+	wait_for 10 grep -qx 30000000 "$T/source.out"
+	run ctl attach ra rb
+	echo >"$T/go"
+	finish source 10
+	finish sink 10
+	want_eq "$(output sink)" 35001000 "bytes that arrived"
+	want_eq "$(ctl stats -o json | json -c ".invalid | with_entries(select(.value > 0))")" "{}" "invalid packets"
+	want_eq "$(ctl count -p tcp)" 1 "flows"
+	run ctl detach --all
+	want_detached
+}
+
+# Interfaces attached with a zone have their flows in it.
+test_zone() {
+	fails 2 ctl attach --zone 65536 ra
+	run ctl attach --zone 7 ra rb
+	run in_a ping -c 1 -W 2 -q 10.0.2.1
+	want_match "$(ctl list 2>/dev/null)" ' zone=7 ' "the flow"
+	want_eq "$(ctl count -w 7) $(ctl count -w 0)" "1 0" "flows in zone 7, in zone 0"
+	want_eq "$(ctl status -o json | json -c '[.interfaces[].zone]')" '[7,7]' "zones in status"
+	run ctl detach --all
+	want_detached
+}

@@ -1,6 +1,10 @@
 // SRC: tests/unit/packet.c tests/prog/harness.c
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The control programs: get, delete, dump and flush, as user space runs them. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "ct.skel.h"
 #include "talk.h"
 
 static struct ct_tuple inverse(const struct ct_tuple *t)
@@ -145,6 +149,38 @@ TEST(flush_all)
 	many(300); /* and the places can be taken again */
 	WANT_FLOWS(600);
 	WANT_SOUND();
+}
+
+/* The relearn of both tables, as attach runs it on a table that was kept. */
+static void relearn(void)
+{
+	for (int family = 0; family < 2; family++) {
+		struct ct_ctl m = { .family = family };
+
+		CHECK_EQ(run_prog(bpf_program__fd(skel->progs.ct_ctl_relearn), &m, sizeof(m)), 0);
+	}
+}
+
+// After a time in which nobody looked, the windows of an established connection are learned anew:
+// what was far outside before is believed, in both directions.
+CONVERSATION(relearn_windows)
+{
+	ORIG(SYN, .seq = 100);
+	REPLY(SYN | ACK, .seq = 200, .ack = 101);
+	ORIG(ACK, .seq = 101, .ack = 201);
+	ORIG(ACK, .seq = 50000101, .ack = 201, .payload = 10);
+	WANT_REASON(INVALID, TCP_SEQ_OVER, PASS);
+	relearn();
+	ORIG(ACK, .seq = 50000101, .ack = 70000201, .payload = 10);
+	WANT(ESTABLISHED, ESTABLISHED, PASS);
+	/* How much room the other side offers is not known before it has been seen. */
+	ORIG(ACK, .seq = 60000101, .ack = 70000201, .payload = 10);
+	WANT(ESTABLISHED, ESTABLISHED, PASS);
+	REPLY(ACK, .seq = 70000201, .ack = 60000111);
+	WANT(ESTABLISHED, ESTABLISHED, PASS);
+	/* And then hold again. */
+	ORIG(ACK, .seq = 90000101, .ack = 70000201, .payload = 10);
+	WANT_REASON(INVALID, TCP_SEQ_OVER, PASS);
 }
 
 CHECK_MAIN()
