@@ -252,7 +252,7 @@ static void last_losses(struct listener *l, uint64_t lost)
 int listener_poll(struct listener *l, int timeout_ms)
 {
 	const struct ct_listener *mine = &l->slots[l->slot];
-	int n = ring_buffer__poll(l->reader, l->ended ? 0 : timeout_ms);
+	int n = ring_buffer__poll(l->reader, timeout_ms);
 	bool closed;
 
 	if (n == -EINTR)
@@ -262,7 +262,7 @@ int listener_poll(struct listener *l, int timeout_ms)
 	/* Whoever closes does so after the last record: what is read from here on is all of it. */
 	closed = __atomic_load_n(&mine->closed, __ATOMIC_ACQUIRE);
 	n = ring_buffer__consume(l->reader);
-	if (n || !(closed || l->ended))
+	if (n || !closed)
 		return n;
 	last_losses(l, __atomic_load_n(&mine->lost, __ATOMIC_ACQUIRE));
 	return -ENODATA;

@@ -34,7 +34,6 @@ struct listener {
 	struct ct_state *state;     /* the map `state` */
 	uint64_t seq;               /* of the last record */
 	uint64_t lost;              /* reported so far */
-	bool ended;                 /* the record that says so has been read */
 	listener_fn *each;
 	void *arg;
 };
