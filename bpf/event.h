@@ -12,8 +12,41 @@
 
 #include "maps.h"
 
+/* A record of this type in the ring of listener `i`, if it wants one and has room; or NULL. */
+static __always_inline struct ct_event *ct_event_begin(struct ct_listener *l, __u32 i, __u32 type,
+						       __u32 reason, __u64 now, __u64 time)
+{
+	struct ct_event *ev;
+	void *ring;
+
+	if (!(READ_ONCE(l->mask) & (1U << (type & 31))))
+		return NULL;
+	ring = bpf_map_lookup_elem(&listeners, &i);
+	if (!ring)
+		return NULL;
+	ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
+	if (!ev) {
+		__sync_fetch_and_add(&l->lost, 1);
+		return NULL;
+	}
+	ev->type = type;
+	ev->length = sizeof(*ev);
+	ev->reason = reason;
+	ev->pad[0] = ev->pad[1] = ev->pad[2] = 0;
+	ev->lost = READ_ONCE(l->lost);
+	ev->now = now;
+	ev->time = time;
+	return ev;
+}
+
+static __always_inline void ct_event_end(struct ct_listener *l, struct ct_event *ev)
+{
+	bpf_ringbuf_submit(ev, 0);
+	__sync_fetch_and_add(&l->delivered, 1);
+}
+
 ct_global int ct_event_send(__u32 type, __u32 reason, const struct ct_tuple *original,
-				    const struct ct_entry *e, __u64 now)
+			    const struct ct_entry *e, __u64 now)
 {
 	__u64 time = ct_now_ns(now);
 
@@ -22,32 +55,59 @@ ct_global int ct_event_send(__u32 type, __u32 reason, const struct ct_tuple *ori
 	for (int i = 0; i < CT_LISTENERS; i++) {
 		__u32 key = i; /* a counter whose address is taken is forgotten: "infinite loop" */
 		struct ct_listener *l = bpf_map_lookup_elem(&listener_state, &key);
-		struct ct_event *ev;
-		void *ring;
+		struct ct_event *ev = l ? ct_event_begin(l, i, type, reason, now, time) : NULL;
 
-		if (!l || !(READ_ONCE(l->mask) & (1U << (type & 31))))
+		if (!ev)
 			continue;
-		ring = bpf_map_lookup_elem(&listeners, &key);
-		if (!ring)
-			continue;
-		ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
-		if (!ev) {
-			__sync_fetch_and_add(&l->lost, 1);
-			continue;
-		}
-		ev->type = type;
-		ev->length = sizeof(*ev);
-		ev->reason = reason;
-		ev->pad[0] = ev->pad[1] = ev->pad[2] = 0;
-		ev->lost = READ_ONCE(l->lost);
-		ev->now = now;
-		ev->time = time;
 		ev->flow.tuple = *original;
 		ev->flow.entry = *e;
-		bpf_ringbuf_submit(ev, 0);
-		__sync_fetch_and_add(&l->delivered, 1);
+		ct_event_end(l, ev);
 	}
 	return 0;
+}
+
+/* Of the record's packet, which is INVALID. */
+ct_global int ct_event_refused(__u32 record_slot)
+{
+	struct ct_pkt *pkt = ct_record(record_slot);
+	__u64 time;
+
+	if (!pkt)
+		return 0;
+	time = ct_now_ns(pkt->now);
+	for (int i = 0; i < CT_LISTENERS; i++) {
+		__u32 key = i;
+		struct ct_listener *l = bpf_map_lookup_elem(&listener_state, &key);
+		struct ct_event *ev = l ? ct_event_begin(l, i, CT_EV_INVALID, pkt->pub.reason,
+							 pkt->now, time) : NULL;
+
+		if (!ev)
+			continue;
+		ev->tuple = pkt->pub.tuple;
+		__builtin_memset(&ev->flow.entry, 0, sizeof(ev->flow.entry));
+		ev->refused.ifindex = pkt->pub.ifindex;
+		ev->refused.len = pkt->parsed.len;
+		ev->refused.side = pkt->side;
+		if (pkt->pub.tuple.proto == CT_IPPROTO_TCP) {
+			ev->refused.seq = pkt->parsed.seq;
+			ev->refused.ack = pkt->parsed.ack;
+			ev->refused.win = pkt->parsed.win;
+			ev->refused.tcp_flags = pkt->parsed.tcp_flags;
+		}
+		ct_event_end(l, ev);
+	}
+	return 0;
+}
+
+/* log_invalid, as nf_conntrack has it: 0 none, 255 every protocol, else that one. */
+static __always_inline void ct_event_invalid(const struct ct_pkt *pkt, __u32 log)
+{
+	struct ct_state *st = ct_state();
+
+	if (log != 255 && log != pkt->pub.tuple.proto)
+		return;
+	if (st && READ_ONCE(st->listening) & (1U << CT_EV_INVALID))
+		ct_event_refused(pkt->slot);
 }
 
 static __always_inline void ct_event(enum ct_event_type type, enum ct_end reason,

@@ -59,7 +59,7 @@ struct ct_datagram {
 	__u32 walk;    /* where in `seen` a loop is, and from which unit it goes to which */
 	__u32 start;
 	__u32 last;
-	__u32 pad;
+	__be32 id;     /* as in the key; an element that was used again meanwhile has another */
 	__be16 sport;  /* as in struct ct_tuple */
 	__be16 dport;
 	__u8 proto;

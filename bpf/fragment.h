@@ -64,10 +64,12 @@ static __always_inline struct ct_datagram *ct_frag_open(struct ct_pkt *pkt, stru
 {
 	bool later = pkt->parsed.fragment == CT_FRAG_LATER;
 	struct ct_datagram *d;
+	__u64 expires;
 
 	ct_frag_key_of(key, &pkt->parsed, pkt->pub.zone);
 	d = bpf_map_lookup_elem(&fragments, key);
-	if (d && pkt->now >= READ_ONCE(d->expires)) {
+	expires = d ? READ_ONCE(d->expires) : 0; /* 0: whoever has made it has not owned it yet */
+	if (expires && pkt->now >= expires) {
 		bpf_map_delete_elem(&fragments, key);
 		d = NULL;
 	}
@@ -81,6 +83,14 @@ static __always_inline struct ct_datagram *ct_frag_open(struct ct_pkt *pkt, stru
 		return NULL;
 	if (!ct_frag_own(d)) {
 		ct_count(CT_C_CONTENDED);
+		return NULL;
+	}
+	if (!d->expires) {
+		d->expires = pkt->now + ct_frag_seconds(key->family) * s->hz;
+		d->id = key->id;
+	}
+	if (d->id != key->id) {
+		ct_frag_release(d);
 		return NULL;
 	}
 	return d;
@@ -98,7 +108,8 @@ static __always_inline void ct_frag_close(struct ct_datagram *d, const struct ct
 
 /*
  * What came behind the first fragment, `bytes` up to `seq_end`, into its flow: of pub.tuple, in the
- * table or not yet.
+ * table or not yet. A new flow is in neither while the CPU of its first fragment is between `in` and
+ * confirm: what another CPU sees of the datagram in that moment is not counted.
  */
 ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq_end)
 {
@@ -116,8 +127,11 @@ ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq_end)
 			ct_original(pkt, pkt->pub.dir);
 			e = bpf_map_lookup_elem(&unconfirmed, &pkt->original);
 		}
-		if (!e || ct_own(e, pkt->hash))
+		if (!e || ct_own(e, pkt->hash)) {
+			if (e)
+				ct_count(CT_C_CONTENDED);
 			return 0;
+		}
 	}
 	if (pkt->pub.tuple.proto == CT_IPPROTO_TCP)
 		ct_tcp_more(&e->l4.tcp, pkt->pub.dir, seq_end);
@@ -153,8 +167,6 @@ ct_global int ct_frag_join(__u32 record_slot)
 		ct_classify(pkt, CT_UNTRACKED, CT_R_FRAG_EARLY);
 		return s->knob[CT_K_FRAG_EARLY] ? CT_JOIN_DROP : CT_JOIN_OVER;
 	}
-	if (!d->expires)
-		d->expires = pkt->now + ct_frag_seconds(key.family) * s->hz;
 	reason = ct_frag_add(d, &pkt->parsed);
 	if (!reason && !later)
 		ct_frag_gather(d, &pkt->parsed, ct_tcp_end(&pkt->parsed));

@@ -42,9 +42,10 @@ struct {
 /*
  * Datagrams of which fragments are on their way. An LRU, because they may be lost: fragments then
  * pass untracked. Touched by fragment.h. Whoever owns one (`busy`, by cmpxchg, with softirqs off,
- * for less than a microsecond) may read and write it. An element that is deleted or pushed out
- * while somebody owns it may become another datagram's under his hands: one datagram is then
- * misjudged, at worst refused, and no flow is touched that it does not name itself.
+ * for less than a microsecond) may read and write it, if it is still the datagram of that id. An
+ * element that is deleted or pushed out while somebody owns it may become another datagram's under
+ * his hands: one datagram is then misjudged, at worst refused, and no flow is touched that it does
+ * not name itself.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -15,6 +15,7 @@
 
 #include "compat.h"
 
+#include "../include/ct_proto.h"
 #include "../include/ct_stats.h"
 #include "../include/ct_types.h"
 
@@ -32,17 +33,6 @@
 /* How the frame begins, and what its length fields may be worth. */
 #define CT_FRAME_L3  0x1 /* with the IP header; the version tells which */
 #define CT_FRAME_GSO 0x2 /* a super-packet: its IP length may be 0 (BIG TCP) */
-
-enum ct_tcp_flag {
-	CT_TCP_FIN = 0x01,
-	CT_TCP_SYN = 0x02,
-	CT_TCP_RST = 0x04,
-	CT_TCP_PSH = 0x08,
-	CT_TCP_ACK = 0x10,
-	CT_TCP_URG = 0x20,
-	CT_TCP_ECE = 0x40,
-	CT_TCP_CWR = 0x80,
-};
 
 /* TCP options that a packet has. */
 enum ct_tcp_option {
@@ -315,8 +305,6 @@ static __always_inline int ct_parse_tcp(struct ct_parsed *p, const struct ct_fra
 		return CT_R_TCP_DOFF;
 	if (off + header > end)
 		return CT_R_TCP_OPTIONS;
-	if (!ct_tcp_flags_valid(h->flags))
-		return CT_R_TCP_FLAGS;
 	p->tuple.sport = h->sport;
 	p->tuple.dport = h->dport;
 	p->seq = bpf_ntohl(h->seq);
@@ -328,7 +316,7 @@ static __always_inline int ct_parse_tcp(struct ct_parsed *p, const struct ct_fra
 	p->tcp_options = header > sizeof(*h) ? CT_TO_ANY : 0;
 	p->walk_off = off + sizeof(*h);
 	p->walk_left = header - sizeof(*h);
-	return 0;
+	return ct_tcp_flags_valid(h->flags) ? 0 : CT_R_TCP_FLAGS;
 }
 
 /* One option at the cursor; what is left when the walk ends early is not looked at. */

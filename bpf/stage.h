@@ -405,9 +405,13 @@ static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
 		ct_count(CT_C_DROP_FRAG_EARLY);
 		return CT_DROP;
 	}
-	if (pkt->pub.class == CT_INVALID && s->knob[CT_K_DROP_INVALID]) {
-		ct_count(CT_C_DROP_INVALID);
-		return CT_DROP;
+	if (unlikely(pkt->pub.class == CT_INVALID)) {
+		if (s->knob[CT_K_LOG_INVALID])
+			ct_event_invalid(pkt, s->knob[CT_K_LOG_INVALID]);
+		if (s->knob[CT_K_DROP_INVALID]) {
+			ct_count(CT_C_DROP_INVALID);
+			return CT_DROP;
+		}
 	}
 	pkt->flags |= CT_PKT_IN_RAN;
 	pkt->pub.pending = 1;

@@ -15,7 +15,8 @@
 #define CT_EVENTS(X)                                                                               \
 	X(NEW, "new", "    [NEW] ")                                                                \
 	X(UPDATE, "update", " [UPDATE] ")                                                          \
-	X(DESTROY, "destroy", "[DESTROY] ")
+	X(DESTROY, "destroy", "[DESTROY] ")                                                        \
+	X(INVALID, "invalid", "[INVALID] ")
 
 enum ct_event_type {
 #define X(id, name, tag) CT_EV_##id,
@@ -24,15 +25,32 @@ enum ct_event_type {
 	CT_EV_MAX,
 };
 
+/* A packet that was refused: what INVALID tells of it besides its tuple. TCP's fields are else 0. */
+struct ct_refused {
+	__u32 ifindex; /* by which it came in, or was to go out */
+	__u32 len;     /* bytes from the IP header on; 0 if there is none to be read */
+	__u32 seq;     /* host order, as all here */
+	__u32 ack;
+	__u16 win;
+	__u8 tcp_flags; /* CT_TCP_FLAGS */
+	__u8 side;      /* enum ct_side */
+};
+
 struct ct_event {
 	__u16 type;   /* enum ct_event_type */
 	__u16 length; /* of the record, this header included */
-	__u8 reason;  /* enum ct_end, with DESTROY */
+	__u8 reason;  /* enum ct_end, with DESTROY; enum ct_reason, with INVALID */
 	__u8 pad[3];
 	__u64 lost;   /* records this listener has lost so far: a rise is a gap at this place */
 	__u64 now;    /* ticks; what flow.entry.expires is to be compared with */
 	__u64 time;   /* ns */
-	struct ct_flow flow;
+	union {
+		struct ct_flow flow;
+		struct { /* INVALID: no flow, but a packet */
+			struct ct_tuple tuple; /* as seen; without a family if that can't be read */
+			struct ct_refused refused;
+		};
+	};
 };
 
 /* As many listeners as there are bits in a type's mask of them. */

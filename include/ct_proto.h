@@ -30,6 +30,26 @@ enum ct_tcp_state {
 };
 
 /*
+ * TCP flags (RFC 9293 3.1, RFC 3168).
+ *	X(id, bit, "NAME")
+ */
+#define CT_TCP_FLAGS(X)                                                                            \
+	X(FIN, 0x01, "FIN")                                                                        \
+	X(SYN, 0x02, "SYN")                                                                        \
+	X(RST, 0x04, "RST")                                                                        \
+	X(PSH, 0x08, "PSH")                                                                        \
+	X(ACK, 0x10, "ACK")                                                                        \
+	X(URG, 0x20, "URG")                                                                        \
+	X(ECE, 0x40, "ECE")                                                                        \
+	X(CWR, 0x80, "CWR")
+
+enum ct_tcp_flag {
+#define X(id, bit, name) CT_TCP_##id = (bit),
+	CT_TCP_FLAGS(X)
+#undef X
+};
+
+/*
  * Timeouts, in seconds here, in ticks in struct ct_settings. The TCP ones come first and in the
  * order of the states, so that a state indexes them.
  *	X(id, "key", default seconds, "help")
@@ -74,6 +94,7 @@ enum ct_timeout {
 	X(MAX, "max", 0, 0xffffff, "flows the table may hold, both families together")             \
 	X(DROP_INVALID, "drop_invalid", 0, 1, "drop packets of class invalid")                     \
 	X(FULL, "full", 0, 1, "a new flow when only assured ones are left: 0 pass, 1 drop")        \
+	X(LOG_INVALID, "log_invalid", 0, 255, "events of invalid packets: a protocol's number, 255 all") \
 	X(FRAG_EARLY, "frag_early", 0, 1, "a fragment before its first: 0 pass, untracked; 1 drop")
 
 enum ct_knob {

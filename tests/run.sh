@@ -137,7 +137,7 @@ build_policies() {
 	mkdir -p "$BUILD/prog"
 	for hook in xdp tc; do
 		to=$BUILD/prog/policy_$hook.o
-		[[ $to -nt $from && $to -nt include/ctloader/ct_policy.bpf.h ]] ||
+		[[ -e $to && -z $(find "$from" include -newer "$to" -name '*.[ch]') ]] ||
 			$CLANG -O2 -g --target=bpf -Wall -DCT_POLICY_${hook^^} -Iinclude \
 				-I"/usr/include/$(uname -m)-linux-gnu" -c "$from" -o "$to" || exit 2
 	done

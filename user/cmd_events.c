@@ -2,6 +2,7 @@
 /* events: follow what happens to flows. */
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@
 #define EVENTS_ALL    ((1U << CT_EV_MAX) - 1)
 
 static const struct opt events_options[] = {
-	{ 'e', "event-mask", "TYPE[,...]", "new|update|destroy|all", "events to follow (default: all)" },
+	{ 'e', "event-mask", "TYPE[,...]", "new|update|destroy|invalid|all", "events to follow (default: all)" },
 	{ 'n', "count", "COUNT", NULL, "end after so many events" },
 	{ 'b', "buffer-size", "SIZE", NULL,
 	  "bytes of the ring, a power of two (default: 16M)" },
@@ -76,7 +77,7 @@ static int parse_type(const char *word, size_t len, uint32_t *mask)
 		*mask |= types[i].mask;
 		return 0;
 	}
-	return usage_error("unknown event; there is new, update, destroy, all", "-e %.*s",
+	return usage_error("unknown event; there is new, update, destroy, invalid, all", "-e %.*s",
 			   (int)len, word);
 }
 
@@ -136,7 +137,7 @@ static void show_loss(struct following *f, uint64_t lost)
 	}
 }
 
-static void show_json(struct following *f, const struct ct_event *ev, uint64_t seq,
+static void show_json(struct following *f, const struct ct_event *ev, const char *dev, uint64_t seq,
 		      const struct ct_clock *then)
 {
 	char time[32];
@@ -146,9 +147,14 @@ static void show_json(struct following *f, const struct ct_event *ev, uint64_t s
 	json_string(&f->json, "type", fmt_event_type(ev->type));
 	json_u64(&f->json, "seq", seq);
 	json_string(&f->json, "time", time);
-	if (ev->type == CT_EV_DESTROY && fmt_end(ev->reason))
-		json_string(&f->json, "reason", fmt_end(ev->reason));
-	fmt_flow_json(&f->json, "flow", &ev->flow, then);
+	if (ev->type == CT_EV_INVALID) {
+		json_string(&f->json, "reason", fmt_reason(ev->reason) ?: "unknown");
+		fmt_refused_json(&f->json, "packet", ev, dev);
+	} else {
+		if (ev->type == CT_EV_DESTROY && fmt_end(ev->reason))
+			json_string(&f->json, "reason", fmt_end(ev->reason));
+		fmt_flow_json(&f->json, "flow", &ev->flow, then);
+	}
 	json_object_end(&f->json);
 }
 
@@ -161,16 +167,27 @@ static void show_event(struct following *f, const struct ct_event *ev, uint64_t 
 		.wall_ns = fmt_wall(&f->clock, ev->time),
 		.hz = f->clock.hz,
 	};
-	char line[FMT_LINE], *end;
+	char line[FMT_LINE], dev[IF_NAMESIZE] = "", *end;
 
 	f->shown++;
+	/* One that is gone has a number only. */
+	if (ev->type == CT_EV_INVALID && !if_indextoname(ev->refused.ifindex, dev))
+		snprintf(dev, sizeof(dev), "#%u", ev->refused.ifindex);
 	if (f->formats & OUT_JSON) {
-		show_json(f, ev, seq, &then);
+		show_json(f, ev, dev, seq, &then);
 		return;
 	}
-	end = fmt_event(line, ev, &then, f->formats);
+	end = fmt_event(line, ev, dev, &then, f->formats);
 	*end++ = '\n';
 	fwrite_unlocked(line, 1, (size_t)(end - line), stdout);
+}
+
+/* Of a refused packet there are the addresses to go by, as if it opened a flow. */
+static bool wanted(const struct following *f, const struct ct_event *ev)
+{
+	const struct ct_flow packet = { .tuple = ev->tuple };
+
+	return filter_match(&f->filter, ev->type == CT_EV_INVALID ? &packet : &ev->flow);
 }
 
 static bool take_event(const struct ct_event *ev, uint64_t seq, uint64_t lost, void *arg)
@@ -181,7 +198,7 @@ static bool take_event(const struct ct_event *ev, uint64_t seq, uint64_t lost, v
 		return false;
 	if (lost)
 		show_loss(f, lost);
-	if (ev && filter_match(&f->filter, &ev->flow))
+	if (ev && wanted(f, ev))
 		show_event(f, ev, seq);
 	if (f->wanted && f->shown == f->wanted)
 		return false;

@@ -56,6 +56,18 @@ static const char *const ends[] = {
 #undef X
 };
 
+static const char *const reasons[CT_R_MAX] = {
+#define X(id, class, key, help) [CT_R_##id] = key,
+	CT_REASONS(X)
+#undef X
+};
+
+static const char *const sides[] = {
+#define X(id, name) [CT_##id] = name,
+	CT_HOOK_SIDES(X)
+#undef X
+};
+
 const char *fmt_proto(uint8_t proto)
 {
 	return protos[proto].name ? protos[proto].name : "unknown";
@@ -81,6 +93,11 @@ const char *fmt_event_type(uint16_t type)
 const char *fmt_end(uint8_t reason)
 {
 	return reason < CT_END_MAX ? ends[reason] : NULL;
+}
+
+const char *fmt_reason(uint8_t reason)
+{
+	return reason < CT_R_MAX ? reasons[reason] : NULL;
 }
 
 /* --- pieces ----------------------------------------------------------------------------------- */
@@ -396,7 +413,44 @@ char *fmt_flow(char *p, const struct ct_flow *flow, const struct ct_clock *clock
 	return put_flow(p, flow, clock, formats, NULL);
 }
 
-char *fmt_event(char *p, const struct ct_event *ev, const struct ct_clock *clock,
+/* "SYN,ACK"; "none" */
+static char *put_tcp_flags(char *p, uint8_t flags)
+{
+	char *begin = p;
+
+#define X(id, bit, name)                                 \
+	if (flags & (bit))                               \
+		p = put(p, p > begin ? "," name : name);
+	CT_TCP_FLAGS(X)
+#undef X
+	return p > begin ? p : put(p, "none");
+}
+
+/* A refused packet: its tuple, then what the kernel's log_invalid has. */
+static char *put_refused(char *p, const struct ct_event *ev, const char *dev)
+{
+	const struct ct_refused *packet = &ev->refused;
+
+	if (ev->tuple.family) {
+		p = put_padded(p, fmt_proto(ev->tuple.proto), 8);
+		p = fmt_u64(put(p, " "), ev->tuple.proto);
+		p = put(fmt_tuple(put(p, " "), &ev->tuple), " ");
+	}
+	p = put(put(p, "reason="), fmt_reason(ev->reason) ?: "unknown");
+	p = put(put(p, packet->side == CT_EGRESS ? " out=" : " in="), dev);
+	p = fmt_u64(put(p, " len="), packet->len);
+	if (ev->tuple.proto == IPPROTO_TCP && ev->tuple.family) {
+		p = put_tcp_flags(put(p, " flags="), packet->tcp_flags);
+		p = fmt_u64(put(p, " seq="), packet->seq);
+		p = fmt_u64(put(p, " ack="), packet->ack);
+		p = fmt_u64(put(p, " win="), packet->win);
+	}
+	if (ev->tuple.zone)
+		p = fmt_u64(put(p, " zone="), ev->tuple.zone);
+	return p;
+}
+
+char *fmt_event(char *p, const struct ct_event *ev, const char *dev, const struct ct_clock *clock,
 		unsigned int formats)
 {
 	uint64_t wall_ns = clock->wall_ns;
@@ -408,6 +462,8 @@ char *fmt_event(char *p, const struct ct_event *ev, const struct ct_clock *clock
 	}
 	if (ev->type < CT_EV_MAX)
 		p = put(p, event_tags[ev->type]);
+	if (ev->type == CT_EV_INVALID)
+		return put_refused(p, ev, dev);
 	return put_flow(p, &ev->flow, clock, formats, ev);
 }
 
@@ -421,10 +477,8 @@ static void json_addr(struct json *j, const char *key, const union ct_addr *addr
 	json_string(j, key, text);
 }
 
-static void json_direction(struct json *j, const char *key, const struct ct_tuple *t,
-			   const struct ct_counters *c)
+static void json_tuple(struct json *j, const struct ct_tuple *t)
 {
-	json_object(j, key);
 	json_addr(j, "src", &t->src, t->family);
 	json_addr(j, "dst", &t->dst, t->family);
 	switch (fmt_ports(t->proto)) {
@@ -446,6 +500,13 @@ static void json_direction(struct json *j, const char *key, const struct ct_tupl
 	case FMT_NO_PORTS:
 		break;
 	}
+}
+
+static void json_direction(struct json *j, const char *key, const struct ct_tuple *t,
+			   const struct ct_counters *c)
+{
+	json_object(j, key);
+	json_tuple(j, t);
 	json_u64(j, "packets", c->packets);
 	json_u64(j, "bytes", c->bytes);
 	json_object_end(j);
@@ -490,6 +551,40 @@ void fmt_flow_json(struct json *j, const char *key, const struct ct_flow *flow,
 		fmt_iso(time, fmt_wall(clock, e->start));
 		json_string(j, "start", time);
 		json_fixed(j, "age", age(flow, clock) / 1000000, 3);
+	}
+	json_object_end(j);
+}
+
+static void json_tcp(struct json *j, const struct ct_refused *packet)
+{
+	json_object(j, "tcp");
+	json_array(j, "flags");
+#define X(id, bit, name)                    \
+	if (packet->tcp_flags & (bit))      \
+		json_string(j, NULL, name);
+	CT_TCP_FLAGS(X)
+#undef X
+	json_array_end(j);
+	json_u64(j, "seq", packet->seq);
+	json_u64(j, "ack", packet->ack);
+	json_u64(j, "win", packet->win);
+	json_object_end(j);
+}
+
+void fmt_refused_json(struct json *j, const char *key, const struct ct_event *ev, const char *dev)
+{
+	json_object(j, key);
+	json_string(j, "interface", dev);
+	json_string(j, "hook", ev->refused.side < CT_SIDES ? sides[ev->refused.side] : "");
+	json_u64(j, "len", ev->refused.len);
+	if (ev->tuple.family) {
+		json_string(j, "family", ev->tuple.family == CT_IPV6 ? "ipv6" : "ipv4");
+		json_string(j, "proto", fmt_proto(ev->tuple.proto));
+		json_u64(j, "protonum", ev->tuple.proto);
+		json_u64(j, "zone", ev->tuple.zone);
+		json_tuple(j, &ev->tuple);
+		if (ev->tuple.proto == IPPROTO_TCP)
+			json_tcp(j, &ev->refused);
 	}
 	json_object_end(j);
 }

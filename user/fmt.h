@@ -40,8 +40,11 @@ char *fmt_iso(char *p, uint64_t wall_ns);
  */
 char *fmt_flow(char *p, const struct ct_flow *flow, const struct ct_clock *clock,
 	       unsigned int formats);
-/* A line of `events`, as conntrack(8) -E prints it; OUT_TIMESTAMP puts the time in front. */
-char *fmt_event(char *p, const struct ct_event *ev, const struct ct_clock *clock,
+/*
+ * A line of `events`, as conntrack(8) -E prints it; OUT_TIMESTAMP puts the time in front. `dev` is
+ * the name of the interface that an INVALID is about.
+ */
+char *fmt_event(char *p, const struct ct_event *ev, const char *dev, const struct ct_clock *clock,
 		unsigned int formats);
 
 /* "tcp", "unknown": the name conntrack(8) has for a protocol. */
@@ -54,6 +57,11 @@ const char *fmt_event_type(uint16_t type);
 /* "timeout", "closed", ... of an enum ct_end; NULL for none and for one we do not know. */
 const char *fmt_end(uint8_t reason);
 
+/* "tcp_flags", ... of an enum ct_reason; NULL for none and for one we do not know. */
+const char *fmt_reason(uint8_t reason);
+
+/* The packet that an INVALID is about. */
+void fmt_refused_json(struct json *j, const char *key, const struct ct_event *ev, const char *dev);
 /*
  * The object contract.md calls Flow; `key` as in json.h. Of the clock it uses all fields: ticks
  * for the timeout, the others for start and age.

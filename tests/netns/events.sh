@@ -72,6 +72,41 @@ test_masks_and_filters() {
 FLOW1='src=10\.64\.0\.1 dst=10\.0\.2\.1 sport=1024 dport=9'
 FLOW1_REPLY='src=10\.0\.2\.1 dst=10\.64\.0\.1 sport=9 dport=1024'
 
+# fin_from PORT: a FIN from a to b's port 80, of a connection that nobody knows.
+fin_from() {
+	local -i sum=$((0x0a00 + 0x0101 + 0x0a00 + 0x0201 + 6 + 20 + $1 + 80 + 7 + 0x5011 + 501))
+	local hex
+	printf -v hex '%04x0050%08x%08x5011%04x%04x0000' "$1" 7 0 501 $((~(sum % 0xffff) & 0xffff))
+	hex=$(sed 's/../\\x&/g' <<<"$hex")
+	in_a bash -c "printf '$hex' | socat -u - IP4-SENDTO:10.0.2.1:6"
+}
+
+# log_invalid: the packet that was refused, why, and where it came in.
+test_log_invalid() {
+	run ctl attach ra rb
+	in_b nft -f - <<-END
+		table ip t { chain c { type filter hook input priority 0; ip protocol tcp drop; }; }
+	END
+	start json ctl events -o json -e invalid
+	start text ctl events -e invalid -p tcp -d 10.0.2.1
+	start none ctl events -e invalid -d 10.0.2.2
+	wait_for 5 listening 3
+	fin_from 1000
+	run ctl set log_invalid=6
+	fin_from 1001
+	run ctl set nf_conntrack_log_invalid=255
+	fin_from 1002
+	run ctl detach --all
+	ends json; ends text; ends none
+	want_eq "$(jq -c '[.type, .seq, .reason, .packet.interface, .packet.src, .packet.sport, .packet.tcp.flags]' \
+		"$T/json.out" | xargs -d '\n')" \
+		'["invalid",1,"tcp_state","ra","10.0.1.1",1001,["FIN","ACK"]] ["invalid",2,"tcp_state","ra","10.0.1.1",1002,["FIN","ACK"]]' json
+	want_match "$(head -n 1 "$T/text.out")" \
+		'^\[INVALID\] tcp      6 src=10\.0\.1\.1 dst=10\.0\.2\.1 sport=1001 dport=80 reason=tcp_state in=ra len=40 flags=FIN,ACK seq=7 ack=0 win=501$' text
+	want_eq "$(wc -l <"$T/text.out")" 2 "lines of text"
+	want_eq "$(wc -l <"$T/none.out")" 0 "packets for somebody else"
+}
+
 # An event's JSON has the contract's keys; text is conntrack(8)'s; -o timestamp puts the time first.
 test_formats() {
 	local now second

@@ -418,21 +418,32 @@ test_confirm_xdp() {
 	want_detached
 }
 
-# Fragments: the first one finds the flow, the others are counted by name, and all get through.
+# Fragments have the class of the first one, and their flow counts the datagram: at tc and at XDP, and
+# where the router puts datagrams together and takes them apart again (its own conntrack does).
 test_fragments() {
-	local b
+	local hook defrag b
+
 	serve echo in_b traffic udp-echo 7
-	run ctl attach ra rb
-	for b in 10.0.2.1 fd00:2::1; do
-		run in_a traffic -s 4000 udp-send "$b" 7 3 1000
+	for hook in tc native; do
+		for defrag in no yes; do
+			[ $defrag = no ] || in_r nft -f - <<-END
+				table inet t { chain c { type filter hook forward priority 0; ct state new; }; }
+			END
+			run ctl attach --hook $hook ra rb
+			for b in 10.0.2.1 fd00:2::1; do
+				run in_a traffic -s 4000 udp-send "$b" 7 3 1000
+			done
+			want_eq "$(ctl list -o json -p udp 2>/dev/null | jq -c 'sort_by(.family) |
+				map([.original, .reply] | map([.packets, .bytes]))')" \
+				'[[[3,12084],[3,12084]],[[3,12144],[3,12144]]]' "$hook, $defrag: datagrams"
+			want_eq "$(stat_of '[.packets[] | .new, .established] | add')" 36 \
+				"$hook, $defrag: fragments"
+			want_eq "$(stat_of '[.packets[].invalid, .untracked.frag_early] | add')" 0 \
+				"$hook, $defrag: fragments without a flow"
+			run ctl detach --all
+			[ $defrag = no ] || in_r nft flush ruleset
+		done
 	done
-	want_eq "$(ctl list -o json -p udp 2>/dev/null |
-		jq -c 'map([.original.packets, .reply.packets, .replied])')" '[[3,3,true],[3,3,true]]' \
-		"first fragments"
-	# Three fragments a datagram, three datagrams each way, two families.
-	want_eq "$(stat_of '[.untracked.fragment, .packets.ingress.untracked]' | jq -c .)" '[24,24]' \
-		"later fragments"
-	run ctl detach --all
 }
 
 # A setting is in force with the next packet.

@@ -416,4 +416,59 @@ TEST(flush_waits_for_listeners)
 	WANT_SOUND();
 }
 
+/* --- log_invalid ----------------------------------------------------------------------------- */
+
+static void want_refused(const char *file, int line, int reason)
+{
+	struct ct_tuple t = talk_tuple();
+
+	if (!want_event(file, line, CT_EV_INVALID))
+		return;
+	check_names(file, line, "reason", reason_name(events[0].reason), reason_name(reason));
+	check_eq(file, line, "the tuple as seen", memcmp(&events[0].tuple, &t, sizeof(t)), 0);
+	check_eq(file, line, "interface", events[0].refused.ifindex, 1);
+	check_eq(file, line, "side", events[0].refused.side,
+		 talk.hook == EGRESS ? CT_EGRESS : CT_INGRESS);
+	check_eq(file, line, "length", events[0].refused.len,
+		 (talk.v6 ? 60 : 40) - (talk.proto == IPPROTO_UDP ? 12 : 0));
+}
+#define WANT_REFUSED(reason) want_refused(__FILE__, __LINE__, CT_R_##reason)
+
+// log_invalid: off, for one protocol, for all; to those who listen for it. Nothing else of them changes.
+CONVERSATION(log_invalid)
+{
+	listen_begin(0, ALL | 1 << CT_EV_INVALID, RING);
+	listen_begin(1, ALL, RING);
+	ORIG(RST | ACK, .seq = 7, .ack = 9, .win = 11);
+	WANT_QUIET();
+	set_knob(CT_K_LOG_INVALID, IPPROTO_UDP);
+	ORIG(RST | ACK, .seq = 7, .ack = 9, .win = 11);
+	WANT_QUIET();
+	for (int all = 0; all < 2; all++) {
+		set_knob(CT_K_LOG_INVALID, all ? 255 : IPPROTO_TCP);
+		ORIG(RST | ACK, .seq = 7, .ack = 9, .win = 11);
+		WANT_REFUSED(TCP_STATE);
+		CHECK_EQ(events[0].refused.seq, 7);
+		CHECK_EQ(events[0].refused.ack, 9);
+		CHECK_EQ(events[0].refused.win, 11);
+		CHECK_EQ(events[0].refused.tcp_flags, RST | ACK);
+		ORIG(SYN | FIN, .seq = 8);
+		WANT_REFUSED(TCP_FLAGS);
+		CHECK_EQ(events[0].refused.seq, 8);
+		CHECK_EQ(events[0].refused.tcp_flags, SYN | FIN);
+	}
+	set_knob(CT_K_DROP_INVALID, 1); /* told before it is dropped */
+	ORIG(RST | ACK);
+	WANT_REFUSED(TCP_STATE);
+	WANT_REASON(INVALID, TCP_STATE, DROP);
+	set_knob(CT_K_LOG_INVALID, IPPROTO_TCP);
+	ORIG(ACK, .frag_offset = 8, .payload = 20);
+	WANT_QUIET(); /* untracked */
+	talk.proto = IPPROTO_UDP;
+	SAY(CT_ORIGINAL, .payload = 0);
+	WANT_NEW(NONE);
+	CHECK_EQ(take(1), 1);
+	CHECK_EQ(get_listener(0).lost, 0);
+}
+
 CHECK_MAIN()

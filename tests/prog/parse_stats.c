@@ -158,6 +158,16 @@ static void give_reason(int reason)
 		ORIG(SYN);
 		error_about_syn(talk.b);
 		break;
+	case CT_R_FRAG_LENGTH:
+		ORIG(ACK, .ip_id = 7, .frag_offset = 65528, .payload = 80);
+		break;
+	case CT_R_FRAG_OVERLAP:
+		ORIG(ACK, .ip_id = 7, .frag_offset = 800, .payload = 80);
+		ORIG(ACK, .ip_id = 7, .frag_offset = 808, .payload = 80);
+		break;
+	case CT_R_FRAG_EARLY:
+		ORIG(ACK, .ip_id = 7, .frag_offset = 800, .payload = 80);
+		break;
 	}
 }
 

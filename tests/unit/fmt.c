@@ -180,7 +180,7 @@ static const char *event_line(const struct ct_flow *f, uint16_t type, unsigned i
 	static char text[FMT_LINE];
 	struct ct_event ev = { .type = type, .length = sizeof(ev), .flow = *f };
 
-	fmt_event(text, &ev, &now_clock, formats);
+	fmt_event(text, &ev, "ra", &now_clock, formats);
 	return text;
 }
 
@@ -221,20 +221,81 @@ TEST(fmt_destroyed_by_timeout)
 		  "[stop=Fri Nov 20 09:00:42 2026]");
 }
 
+static char *json_text;
+static struct json j;
+static FILE *json_out;
+
+static void json_begin(void)
+{
+	static size_t len;
+
+	free(json_text);
+	json_out = open_memstream(&json_text, &len);
+	json_init(&j, json_out);
+}
+
+static const char *json_done(void)
+{
+	json_flush(&j);
+	fclose(json_out);
+	return json_text;
+}
+
 static const char *flow_json(const struct ct_flow *f)
 {
-	static char *text;
-	static struct json j;
-	size_t len;
-	FILE *out;
-
-	free(text);
-	out = open_memstream(&text, &len);
-	json_init(&j, out);
+	json_begin();
 	fmt_flow_json(&j, NULL, f, &now_clock);
-	json_flush(&j);
-	fclose(out);
-	return text;
+	return json_done();
+}
+
+static struct ct_event refused(uint8_t reason, uint8_t family, uint8_t proto)
+{
+	struct ct_event ev = { .type = CT_EV_INVALID, .length = sizeof(ev), .reason = reason };
+
+	if (family)
+		ev.tuple = flow(family, proto, family == CT_IPV4 ? "10.0.1.1" : "fd00::1",
+				family == CT_IPV4 ? "10.0.2.1" : "fd00::2", 1000, 80, 0)
+				   .tuple;
+	ev.refused = (struct ct_refused){ .len = 52, .seq = 4294967295, .ack = 2, .win = 501,
+					  .tcp_flags = 0x18 };
+	return ev;
+}
+
+// A refused packet: what it was, what was wrong with it, and where.
+TEST(fmt_refused)
+{
+	struct ct_event ev = refused(CT_R_TCP_SEQ_OVER, CT_IPV4, IPPROTO_TCP);
+	char text[FMT_LINE];
+
+	fmt_event(text, &ev, "ra", &now_clock, 0);
+	CHECK_STR(text, "[INVALID] tcp      6 src=10.0.1.1 dst=10.0.2.1 sport=1000 dport=80 "
+			"reason=tcp_seq_over in=ra len=52 flags=PSH,ACK seq=4294967295 ack=2 win=501");
+	json_begin();
+	fmt_refused_json(&j, NULL, &ev, "ra");
+	CHECK_STR(json_done(),
+		  "{\"interface\":\"ra\",\"hook\":\"ingress\",\"len\":52,\"family\":\"ipv4\","
+		  "\"proto\":\"tcp\",\"protonum\":6,\"zone\":0,\"src\":\"10.0.1.1\","
+		  "\"dst\":\"10.0.2.1\",\"sport\":1000,\"dport\":80,\"tcp\":{\"flags\":[\"PSH\",\"ACK\"],"
+		  "\"seq\":4294967295,\"ack\":2,\"win\":501}}\n");
+	ev = refused(CT_R_UDP_LENGTH, CT_IPV6, IPPROTO_UDP);
+	ev.refused.side = CT_EGRESS;
+	ev.tuple.zone = 3;
+	fmt_event(text, &ev, "#7", &now_clock, OUT_TIMESTAMP);
+	CHECK_STR(strchr(text, '\t') + 1,
+		  "[INVALID] udp      17 src=fd00::1 dst=fd00::2 sport=1000 dport=80 "
+		  "reason=udp_length out=#7 len=52 zone=3");
+	/* Nothing of it could be read. */
+	ev = refused(CT_R_IP4_TRUNCATED, 0, 0);
+	ev.refused.len = 0;
+	fmt_event(text, &ev, "ra", &now_clock, 0);
+	CHECK_STR(text, "[INVALID] reason=ip4_truncated in=ra len=0");
+	json_begin();
+	fmt_refused_json(&j, NULL, &ev, "ra");
+	CHECK_STR(json_done(), "{\"interface\":\"ra\",\"hook\":\"ingress\",\"len\":0}\n");
+	/* A program newer than we are. */
+	ev.reason = 255;
+	fmt_event(text, &ev, "ra", &now_clock, 0);
+	CHECK_STR(text, "[INVALID] reason=unknown in=ra len=0");
 }
 
 // The flow of the contract.
