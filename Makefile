@@ -27,11 +27,11 @@ USER_SRC := $(wildcard user/*.c)
 USER_OBJ := $(USER_SRC:user/%.c=$(O)/user/%.o)
 
 DEBIAN := clang llvm gcc make libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool pkg-config
-DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
+DEBIAN_TESTS := qemu-system-x86 busybox-static kmod cpio xz-utils clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
 	conntrack nftables strace procps util-linux
 
 .DEFAULT_GOAL := all
-.PHONY: all check diff demo bench install clean deps deps-tests help vmlinux
+.PHONY: all check check-kernels diff demo bench install clean deps deps-tests help vmlinux
 .DELETE_ON_ERROR:
 
 all: ctloader ## build ./ctloader
@@ -74,6 +74,10 @@ $(O)/tests/diff/diff: $(wildcard tests/diff/*.[ch] tests/prog/harness.[ch] tests
 	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ tests/diff/diff.c \
 		$$(sed -n '1s#^// SRC:##p' tests/diff/diff.c) $(LIBS)
 
+check-kernels: deps-tests ## run the tests on Debian's kernels under qemu (KERNELS='PACKAGE...' TESTS='NAME...')
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)O=$(O) CLANG=$(CLANG) CC=$(CC) tests/kernels.sh $(addprefix -k ,$(KERNELS)) $(TESTS)
+
 demo: deps-tests ## install what is missing, build, and take a tour with live traffic
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)O=$(O) tests/demo.sh
@@ -101,5 +105,5 @@ clean: ## remove what was built
 	rm -rf $(O) ctloader
 
 help: ## this text
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: O=$(O) V=0|1 CC=$(CC) CLANG=$(CLANG) TESTS='NAME...' DESTDIR PREFIX"

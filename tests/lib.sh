@@ -107,7 +107,7 @@ run() { fails 0 "$@"; }
 wait_for() {
 	local seconds=$1 deadline
 	shift
-	deadline=$((${EPOCHREALTIME/./} + $(seconds_to_us "$seconds")))
+	deadline=$((${EPOCHREALTIME/./} + $(seconds_to_us "$seconds") * ${CTT_SLOW:-1}))
 	until (trap - ERR && "$@") >"$T/wait_for" 2>&1; do
 		((${EPOCHREALTIME/./} < deadline)) ||
 			die "waited $seconds s for: $*"$'\n'"the last try said: $(<"$T/wait_for")"

@@ -29,6 +29,7 @@ usage() {
 
 		  -v, V=1             show what tests say while they run
 		  -l                  list the tests, run none
+		  -b                  build what they need, run none (and CTT_BUILT=1: run what is built)
 		  DEBUG=1             open a shell in the topology of a netns test that fails
 		  --shell [TOPOLOGY]  open a shell in a topology (router) straight away
 		  O=FOLDER            where things are built (build)
@@ -149,6 +150,9 @@ build_tools() {
 	[[ $BUILD/traffic -nt tests/tools/traffic.c ]] ||
 		$CC -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra tests/tools/traffic.c -o "$BUILD/traffic" ||
 		exit 2
+	[[ -e $BUILD/verified && -z $(find tests/tools/verified.c "$O/ct.skel.h" -newer "$BUILD/verified") ]] ||
+		$CC -std=gnu11 -O1 -Wall -Wextra -I"$O" tests/tools/verified.c -lbpf -lelf -lz \
+			-o "$BUILD/verified" || exit 2
 	[[ $BUILD/xdp_pass.o -nt tests/tools/xdp_pass.bpf.c ]] ||
 		$CLANG -O2 -g --target=bpf -I"/usr/include/$(uname -m)-linux-gnu" \
 			-c tests/tools/xdp_pass.bpf.c -o "$BUILD/xdp_pass.o" || exit 2
@@ -257,7 +261,7 @@ left_behind() {
 time_limit() {
 	local limit
 	limit=$(sed -n 's/^\(#\|\/\/\) TIMEOUT: *\([0-9]*\).*/\2/p' "tests/$1" | head -n 1)
-	echo "${limit:-120}"
+	echo $((${limit:-120} * ${CTT_SLOW:-1}))
 }
 
 how_it_ended() {
@@ -384,9 +388,16 @@ interrupted() {
 	exit 130
 }
 
+build_all() {
+	compile_all
+	! any_in prog || build_policies
+	build_tools
+}
+
 prepare() {
 	local tool
-	compile_all
+	[[ -n ${CTT_BUILT-} ]] || build_all
+	[[ -z $build ]] || exit 0
 	((EUID == 0)) && { any_in prog || any_in netns || [[ -n ${shell-} ]]; } || return 0
 	for tool in ip tc bpftool jq nsenter; do
 		command -v "$tool" >/dev/null || give_up "$tool is missing (run 'make deps')"
@@ -397,8 +408,6 @@ prepare() {
 		echo "waiting for another run of the tests to end"
 		flock 9
 	fi
-	! any_in prog || build_policies
-	build_tools
 	snapshot >"$before"
 }
 
@@ -420,12 +429,13 @@ main() {
 	((failed == 0))
 }
 
-list='' shell='' names=() had_netns=''
+list='' build='' shell='' names=() had_netns=''
 ! netns_folder || had_netns=1
 while (($# > 0)); do
 	case $1 in
 	-v) V=1 ;;
 	-l | --list) list=1 ;;
+	-b | --build) build=1 ;;
 	-h | --help) usage && exit ;;
 	--shell) shell=${2:-router} && break ;;
 	-*) usage >&2 && exit 2 ;;
@@ -433,7 +443,8 @@ while (($# > 0)); do
 	esac
 	shift
 done
-trap clean_up EXIT
+# Building only, there is nothing of ours to end; but a run that we are part of may have something.
+if [[ -n $build ]]; then trap 'rm -rf "$work"' EXIT; else trap clean_up EXIT; fi
 trap interrupted INT TERM HUP
 if [[ -n $shell ]]; then
 	prepare

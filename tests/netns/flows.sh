@@ -431,7 +431,7 @@ test_fragments() {
 			END
 			run ctl attach --hook $hook ra rb
 			for b in 10.0.2.1 fd00:2::1; do
-				run in_a traffic -s 4000 udp-send "$b" 7 3 1000
+				run in_a traffic -s 4000 udp-send "$b" 7 3 20
 			done
 			want_eq "$(ctl list -o json -p udp 2>/dev/null | jq -c 'sort_by(.family) |
 				map([.original, .reply] | map([.packets, .bytes]))')" \
@@ -452,7 +452,7 @@ test_set_at_once() {
 	run ctl attach ra rb
 	in_a traffic udp-send 10.0.2.1 7 1 1000 >/dev/null
 	want_num "$(flow -p udp | jq .timeout)" -gt 20 "timeout"
-	run ctl set udp_timeout=7
+	run ctl set udp_timeout=7 udp_timeout_stream=7
 	want_num "$(flow -p udp | jq .timeout)" -gt 20 "timeout of a flow with no packet since"
 	in_a bash -c "echo x | socat -u - UDP:10.0.2.1:7,sourceport=$(flow -p udp | jq .original.sport)"
 	want_num "$(flow -p udp | jq .timeout)" -le 7 "timeout after its next packet"
