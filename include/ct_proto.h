@@ -69,8 +69,8 @@ enum ct_sctp_state {
 	X(TCP_SYN_SENT2, "tcp_timeout_syn_sent2", 120, "a SYN from each side")                     \
 	X(TCP_RETRANS, "tcp_timeout_max_retrans", 300, "the same data sent again and again")       \
 	X(TCP_UNACK, "tcp_timeout_unacknowledged", 300, "data in flight; picked up, not answered") \
-	X(UDP, "udp_timeout", 30, "UDP, unreplied or younger than two seconds")                    \
-	X(UDP_STREAM, "udp_timeout_stream", 120, "UDP, replied and older than two seconds")        \
+	X(UDP, "udp_timeout", 30, "UDP(-Lite), unreplied; UDP younger than two seconds")           \
+	X(UDP_STREAM, "udp_timeout_stream", 120, "UDP(-Lite), replied; UDP older than that")       \
 	X(ICMP, "icmp_timeout", 30, "ICMP queries")                                                \
 	X(ICMPV6, "icmpv6_timeout", 30, "ICMPv6 queries")                                          \
 	X(SCTP_CLOSED, "sctp_timeout_closed", 10, "an INIT, not answered; closed")                 \
