@@ -171,18 +171,22 @@ static __always_inline enum ct_verdict ct_sctp_tag(struct ct_sctp *a, const stru
 /*
  * An INIT or INIT ACK says which tag its sender wants to see. When both sides have sent an INIT,
  * or one side has begun anew, an INIT ACK counts only if it repeats its sender's latest INIT
- * (RFC 9260 5.2.1): another is a late answer to an INIT that is no longer meant. False: refuse.
+ * (RFC 9260 5.2.1): another is a late answer to an INIT that is no longer meant. An INIT that says
+ * the tag that is known already, except the first, is old or sent again: it opens nothing.
+ * False: refuse.
  */
 static __always_inline bool ct_sctp_learn(struct ct_sctp *a, const struct ct_parsed *p,
-					  enum ct_sctp_chunk chunk, enum ct_dir dir)
+					  enum ct_sctp_chunk chunk, enum ct_dir dir, __u32 state)
 {
 	__be32 *wanted = &a->tag[!(dir & 1)];
 	__u8 *init = &a->init[dir & 1], *other_init = &a->init[!(dir & 1)];
 
 	if (chunk == CT_SC_INIT) {
-		if (*init)
-			*other_init = 0;
-		*init = 1;
+		if (state == CT_SCTP_NONE || *wanted != p->init_tag) {
+			if (*init)
+				*other_init = 0;
+			*init = 1;
+		}
 	} else if (*wanted != p->init_tag && ((!*other_init && *wanted) || (*init && *other_init))) {
 		return false;
 	}
@@ -222,7 +226,8 @@ ct_global int ct_sctp_chunk(struct ct_entry *e, const struct ct_parsed *p, __u32
 		step->reason = CT_R_SCTP_STATE;
 		return 0;
 	}
-	if ((chunk == CT_SC_INIT || chunk == CT_SC_INIT_ACK) && !ct_sctp_learn(a, p, chunk, dir)) {
+	if ((chunk == CT_SC_INIT || chunk == CT_SC_INIT_ACK) &&
+	    !ct_sctp_learn(a, p, chunk, dir, old)) {
 		step->verdict = CT_V_REFUSE;
 		step->reason = CT_R_SCTP_TAG;
 		return 0;
@@ -304,7 +309,7 @@ static __always_inline enum ct_reason ct_sctp_new(struct ct_entry *e, const stru
 		return CT_R_SCTP_FIRST;
 	if (p->chunk_set & 1 << CT_SC_HEARTBEAT)
 		a->tag[CT_ORIGINAL] = p->tag;
-	if (p->chunk_set & ~(1 << CT_SC_HEARTBEAT | 1 << CT_SC_INIT))
+	if (p->chunk_set & 1 << CT_SC_SHUTDOWN_ACK)
 		a->tag[CT_REPLY] = p->tag;
 	ct_sctp_packet(e, p, CT_ORIGINAL, s, &step);
 	e->expires = now + step.timeout;

@@ -598,6 +598,20 @@ TEST(heartbeats_from_both)
 	AT(ESTABLISHED);
 }
 
+// A path that we see first by an answer on it: the tag of its direction is known, the other is not.
+TEST(path_from_the_middle)
+{
+	begin();
+	OPEN(ATAG, "heartbeat_ack");
+	AT(CLOSED);
+	REASON(says(CT_REPLY, ATAG, "data 1"), SCTP_TAG);
+	REASON(says(CT_REPLY, BTAG, "data 1"), SCTP_TAG);
+	A("data 1");
+	B("heartbeat");
+	AT(CLOSED);
+	B("data 1");
+}
+
 // Nothing but heartbeats comes back on such a path, until it is established.
 TEST(heartbeat_path_is_no_association)
 {
@@ -735,6 +749,21 @@ TEST(restart)
 	AT(ESTABLISHED);
 	A_TAG(0x0e0e0e0e, "data 1");
 	REASON(says(CT_ORIGINAL, ATAG, "data 1"), SCTP_TAG);
+}
+
+// An INIT with the tag that is known already is an old one: it makes no INIT ACK free.
+TEST(old_init)
+{
+	handshake();
+	B_TAG(0, "init 0x0a0a0a0a");
+	AT(ESTABLISHED);
+	REASON(says(CT_ORIGINAL, ATAG, "init_ack 0x0c0c0c0c"), SCTP_TAG);
+	A("init_ack 0x0b0b0b0b");
+	B("data 1");
+	/* Of another tag it is a new one. */
+	B_TAG(0, "init 0x0d0d0d0d");
+	A_TAG(0x0d0d0d0d, "init_ack 0x0c0c0c0c");
+	B_TAG(0x0c0c0c0c, "cookie_echo");
 }
 
 // Two INITs of one side: the other's is forgotten, and that side's INIT ACK is free again.
