@@ -126,6 +126,29 @@ CONVERSATION(udplite_wrong)
 	WANT_FLOWS(1);
 }
 
+// A datagram that is shorter than what its first fragment says is covered is refused with its end.
+CONVERSATION(udplite_fragments)
+{
+	static struct pkt whole, part;
+	struct pkt_desc d;
+	struct seen s;
+
+	protocol(IPPROTO_UDPLITE);
+	for (uint16_t coverage = 408; coverage <= 409; coverage++) {
+		d = talk_desc(CT_ORIGINAL, &(struct pkt_desc){ .coverage = coverage, .payload = 400 });
+		build_for(talk.hook, &whole, &d);
+		pkt_set16(&whole, whole.l4 + 4, coverage);
+		pkt_fragment(&part, &whole, 0, 200, coverage);
+		s = send_frame(talk.hook, part.data, part.len, NULL);
+		CHECK_EQ(s.class, CT_NEW);
+		pkt_fragment(&part, &whole, 200, 208, coverage);
+		s = send_frame(talk.hook, part.data, part.len, NULL);
+		CHECK_EQ(s.class, coverage == 408 ? CT_NEW : CT_INVALID);
+		CHECK_EQ(s.reason, coverage == 408 ? 0 : CT_R_UDPLITE_COVERAGE);
+	}
+	WANT_FLOWS(1);
+}
+
 // An ICMP error finds the flow of the PPTP or UDP-Lite packet that it carries.
 CONVERSATION(icmp_errors)
 {
