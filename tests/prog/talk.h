@@ -42,23 +42,32 @@ static inline const char *class_name(int class)
 	return class >= 0 && class < CT_CLASS_MAX ? names[class] : "no class";
 }
 
-/* Of TCP, or of SCTP where the talk is. */
-static inline const char *state_name(int state)
+static inline const char *tcp_state_name(int state)
 {
-	static const char *const tcp[] = {
+	static const char *const names[] = {
 #define X(id, name) name,
 		CT_TCP_STATES(X)
 #undef X
 	};
-	static const char *const sctp[] = {
+
+	return state >= 0 && state < CT_TCP_STATE_MAX ? names[state] : "no state";
+}
+
+static inline const char *sctp_state_name(int state)
+{
+	static const char *const names[] = {
 #define X(id, name) name,
 		CT_SCTP_STATES(X)
 #undef X
 	};
 
-	if (talk.proto == IPPROTO_SCTP)
-		return state >= 0 && state < CT_SCTP_STATE_MAX ? sctp[state] : "no state";
-	return state >= 0 && state < CT_TCP_STATE_MAX ? tcp[state] : "no state";
+	return state >= 0 && state < CT_SCTP_STATE_MAX ? names[state] : "no state";
+}
+
+/* Of the protocol that is talked. */
+static inline const char *state_name(int state)
+{
+	return talk.proto == IPPROTO_SCTP ? sctp_state_name(state) : tcp_state_name(state);
 }
 
 static inline const char *reason_name(int reason)
