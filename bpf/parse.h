@@ -666,8 +666,8 @@ static long ct_parse_next_chunk(__u32 i, void *ctx)
 }
 
 /*
- * The chunks of an SCTP packet, all that begin before CT_PARSE_REACH; behind that, in a super-packet,
- * is data.
+ * The chunks of an SCTP packet, all that begin before CT_PARSE_REACH; behind that, in a
+ * super-packet, is data.
  */
 static __always_inline int ct_parse_chunks(struct ct_parsed *p, const struct ct_frame *f)
 {
@@ -678,9 +678,10 @@ static __always_inline int ct_parse_chunks(struct ct_parsed *p, const struct ct_
 }
 
 /*
- * GRE. Version 1 (PPTP) has the call id of the receiver, and carries nothing but PPP; of the sender's
- * id a tracker without PPTP's control connection knows nothing. Everything else, a header that is
- * not all there included, is an address pair (gre_pkt_to_tuple() in nf_conntrack_proto_gre.c).
+ * GRE. Version 1 (PPTP) has the call id of the receiver, and carries nothing but PPP; of the
+ * sender's id a tracker without PPTP's control connection knows nothing. Everything else, a header
+ * that is not all there included, is an address pair (gre_pkt_to_tuple() in
+ * nf_conntrack_proto_gre.c).
  */
 static __always_inline int ct_parse_gre(struct ct_tuple *t, const struct ct_frame *f, __u32 off,
 					__u32 end)

@@ -34,7 +34,8 @@ static const __u8 ct_sctp_table[CT_DIRS][CT_SC_ROWS][CT_SCTP_STATE_MAX] = {
 		/*
 		 * NO: opens. CW..ES: again, or a restart; the tags are renewed, the rest is for the
 		 * COOKIE ACK to say. SS, SR: the host has begun anew instead of finishing. SA: too
-		 * late, the end is on its way. HS: this path is to be an association of its own.
+		 * late, the end is on its way. HS: this path is to be an association of its own;
+		 * with most other chunks the end of one of which we have not seen the beginning.
 		 */
 		/*                          NO     CL     CW     CE     ES     SS     SR     SA     HS */
 		[CT_SC_INIT]          = ROW(CT_CL, CT_CL, CT_CW, CT_CE, CT_ES, CT_CL, CT_CL, CT_SA, CT_CW),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * UDP: unreplied, replied, stream. A flow that is still answered two seconds after it began is a
- * stream: assured, with the longer timeout (nf_conntrack_udp_packet()). UDP-Lite does not wait those
+ * stream: assured, with the longer timeout (nf_conntrack_udp_packet()). UDP-Lite does not wait for
  * two seconds (nf_conntrack_udplite_packet()).
  */
 #ifndef PROTO_UDP_H

@@ -92,7 +92,7 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 
 	switch (step.verdict) {
 	case CT_V_REFUSE:
-		if (step.assured) {
+		if (unlikely(step.assured)) { /* by a chunk before the one that is refused */
 			e->status |= CT_S_ASSURED;
 			if (confirmed)
 				ct_hint_write(e, family, pkt->now, s->hz);
