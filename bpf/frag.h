@@ -176,7 +176,8 @@ static __always_inline enum ct_reason ct_frag_add(struct ct_datagram *d, const s
 static __always_inline enum ct_reason ct_frag_short(struct ct_datagram *d)
 {
 	if (d->flags & CT_FRAG_END && d->need > d->total)
-		return ct_frag_spoil(d, CT_R_UDP_LENGTH);
+		return ct_frag_spoil(d, d->proto == CT_IPPROTO_UDPLITE ? CT_R_UDPLITE_COVERAGE :
+									 CT_R_UDP_LENGTH);
 	return CT_R_NONE;
 }
 
@@ -187,6 +188,7 @@ static __always_inline enum ct_reason ct_frag_short(struct ct_datagram *d)
 static __always_inline void ct_frag_gather(struct ct_datagram *d, struct ct_parsed *p, __u32 end)
 {
 	d->need = p->need;
+	d->proto = p->tuple.proto;
 	d->seq = end - p->frag_len;
 	p->bytes += d->early;
 	d->early = 0;

@@ -142,6 +142,10 @@ TEST(fmt_other_protocols)
 
 	CHECK_STR(line(&f, 0), "unknown  253 599 src=10.0.1.253 dst=10.0.2.1 [UNREPLIED] "
 			       "src=10.0.2.1 dst=10.0.1.253 mark=0 use=1");
+	f = flow(CT_IPV4, IPPROTO_GRE, "10.0.2.1", "10.0.1.1", 0, 9, 29);
+	CHECK_STR(line(&f, 0), "gre      47 29 src=10.0.2.1 dst=10.0.1.1 srckey=0x0 dstkey=0x9 "
+			       "[UNREPLIED] src=10.0.1.1 dst=10.0.2.1 srckey=0x9 dstkey=0x0 "
+			       "mark=0 use=1");
 	f = flow(CT_IPV4, IPPROTO_GRE, "10.0.1.1", "10.0.2.1", 0x12, 5, 0);
 	CHECK_STR(line(&f, 0), "gre      47 0 src=10.0.1.1 dst=10.0.2.1 srckey=0x12 dstkey=0x5 "
 			       "[UNREPLIED] src=10.0.2.1 dst=10.0.1.1 srckey=0x5 dstkey=0x12 "
@@ -150,6 +154,29 @@ TEST(fmt_other_protocols)
 	CHECK_STR(line(&f, 0), "dccp     33 0 src=10.0.1.1 dst=10.0.2.1 sport=0 dport=0 "
 			       "[UNREPLIED] src=10.0.2.1 dst=10.0.1.1 sport=0 dport=0 mark=0 "
 			       "use=1");
+}
+
+// SCTP has states, UDP-Lite has none; both have ports.
+TEST(fmt_sctp_and_udplite)
+{
+	static const char *const states[] = { "NONE",	      "CLOSED",	       "COOKIE_WAIT",
+					      "COOKIE_ECHOED", "ESTABLISHED",   "SHUTDOWN_SENT",
+					      "SHUTDOWN_RECD", "SHUTDOWN_ACK_SENT", "HEARTBEAT_SENT",
+					      "UNKNOWN" };
+	struct ct_flow f = flow(CT_IPV6, IPPROTO_SCTP, "fd00:1::1", "fd00:2::1", 1000, 99, 9);
+
+	f.entry.state = CT_SCTP_CLOSED;
+	CHECK_STR(line(&f, 0), "sctp     132 9 CLOSED src=fd00:1::1 dst=fd00:2::1 sport=1000 dport=99 "
+			       "[UNREPLIED] src=fd00:2::1 dst=fd00:1::1 sport=99 dport=1000 mark=0 "
+			       "use=1");
+	for (uint8_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		f.entry.state = i;
+		CHECK_STR(fmt_state(&f), states[i]);
+	}
+	f = flow(CT_IPV4, IPPROTO_UDPLITE, "10.0.1.1", "10.0.2.1", 1000, 99, 119);
+	f.entry.status |= CT_S_SEEN_REPLY | CT_S_ASSURED;
+	CHECK_STR(line(&f, 0), "udplite  136 119 src=10.0.1.1 dst=10.0.2.1 sport=1000 dport=99 "
+			       "src=10.0.2.1 dst=10.0.1.1 sport=99 dport=1000 [ASSURED] mark=0 use=1");
 }
 
 // -o extended puts the family in front, -o id the id behind, -o ktimestamp the beginning.
@@ -328,6 +355,27 @@ TEST(fmt_json_others)
 		  "\"id\":77,\"packets\":0,\"bytes\":0},"
 		  "\"reply\":{\"src\":\"fd00::2\",\"dst\":\"fd00::1\",\"type\":129,\"code\":0,"
 		  "\"id\":77,\"packets\":0,\"bytes\":0}}\n");
+	/* GRE's key is what packets of the direction carry. */
+	f = flow(CT_IPV4, IPPROTO_GRE, "10.0.1.1", "10.0.2.1", 0, 7, 30);
+	CHECK_STR(flow_json(&f),
+		  "{\"family\":\"ipv4\",\"proto\":\"gre\",\"protonum\":47,\"timeout\":30,"
+		  "\"zone\":0,\"mark\":0,\"id\":2883669655,\"assured\":false,\"replied\":false,"
+		  "\"status\":[\"CONFIRMED\"],"
+		  "\"original\":{\"src\":\"10.0.1.1\",\"dst\":\"10.0.2.1\",\"key\":7,\"packets\":0,"
+		  "\"bytes\":0},"
+		  "\"reply\":{\"src\":\"10.0.2.1\",\"dst\":\"10.0.1.1\",\"key\":0,\"packets\":0,"
+		  "\"bytes\":0}}\n");
+	f = flow(CT_IPV4, IPPROTO_SCTP, "10.0.1.1", "10.0.2.1", 0, 7, 210);
+	f.entry.state = CT_SCTP_ESTABLISHED;
+	CHECK_STR(flow_json(&f),
+		  "{\"family\":\"ipv4\",\"proto\":\"sctp\",\"protonum\":132,"
+		  "\"state\":\"ESTABLISHED\",\"timeout\":210,"
+		  "\"zone\":0,\"mark\":0,\"id\":2883669655,\"assured\":false,\"replied\":false,"
+		  "\"status\":[\"CONFIRMED\"],"
+		  "\"original\":{\"src\":\"10.0.1.1\",\"dst\":\"10.0.2.1\",\"sport\":0,"
+		  "\"dport\":7,\"packets\":0,\"bytes\":0},"
+		  "\"reply\":{\"src\":\"10.0.2.1\",\"dst\":\"10.0.1.1\",\"sport\":7,"
+		  "\"dport\":0,\"packets\":0,\"bytes\":0}}\n");
 	f = flow(CT_IPV4, 50, "10.0.1.1", "10.0.2.1", 0, 0, 600);
 	CHECK_STR(flow_json(&f),
 		  "{\"family\":\"ipv4\",\"proto\":\"unknown\",\"protonum\":50,\"timeout\":600,"

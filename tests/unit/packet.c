@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, ICMP };
+enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, UDPLITE, SCTP, GRE, ICMP };
 
 #define IP4_HLEN 20
 #define IP6_HLEN 40
 #define TCP_HLEN 20
 #define UDP_HLEN 8
+#define SCTP_HLEN 12
 
 __attribute__((format(printf, 1, 2), noreturn)) static void wrong(const char *format, ...)
 {
@@ -396,6 +397,120 @@ void pkt_udp_no_checksum(struct pkt *p)
 	last(p, UDP)->no_checksum = true;
 }
 
+void pkt_udplite(struct pkt *p, uint16_t sport, uint16_t dport, uint16_t coverage)
+{
+	size_t at = push_l4(p, UDPLITE, IPPROTO_UDPLITE, UDP_HLEN);
+
+	pkt_set16(p, at, sport);
+	pkt_set16(p, at + 2, dport);
+	pkt_set16(p, at + 4, coverage);
+}
+
+void pkt_sctp(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t vtag)
+{
+	size_t at = push_l4(p, SCTP, IPPROTO_SCTP, SCTP_HLEN);
+
+	pkt_set16(p, at, sport);
+	pkt_set16(p, at + 2, dport);
+	pkt_set32(p, at + 4, vtag);
+}
+
+static const char *const sctp_chunks[] = {
+	"data",	    "init",	   "init_ack",	  "sack",  "heartbeat",	  "heartbeat_ack",
+	"abort",    "shutdown",	   "shutdown_ack", "error", "cookie_echo", "cookie_ack",
+	"ecne",	    "cwr",	   "shutdown_complete",
+};
+
+/* The type of a chunk by its name, with what stands behind that. */
+static unsigned int sctp_type(const char *text, const char **rest)
+{
+	size_t len = strcspn(text, " ");
+	unsigned int type;
+	int used;
+
+	for (type = 0; type < sizeof(sctp_chunks) / sizeof(sctp_chunks[0]); type++)
+		if (strlen(sctp_chunks[type]) == len && !strncmp(text, sctp_chunks[type], len)) {
+			*rest = text + len;
+			return type;
+		}
+	if (sscanf(text, "type %u%n", &type, &used) != 1 || type > 255)
+		wrong("\"%s\" is no SCTP chunk", text);
+	*rest = text + used;
+	return type;
+}
+
+/* RFC 9260 3.3: what a chunk of this type has behind its header, at least. */
+static size_t sctp_body(unsigned int type)
+{
+	switch (type) {
+	case 0: /* data: TSN, stream, sequence, protocol */
+		return 12;
+	case 1: /* init: tag, window, streams, TSN */
+	case 2:
+		return 16;
+	case 3: /* sack: TSN, window, two counts */
+		return 12;
+	case 7: /* shutdown: TSN */
+		return 4;
+	default:
+		return 0;
+	}
+}
+
+static void sctp_chunk(struct pkt *p, struct pkt_layer *l, const char *text)
+{
+	const char *rest;
+	unsigned int type = sctp_type(text, &rest);
+	bool init = type == 1 || type == 2;
+	unsigned int value = 0;
+	size_t at, len;
+
+	rest += strspn(rest, " ");
+	if (*rest && strcmp(rest, "T") && sscanf(rest, "%i", (int *)&value) != 1)
+		wrong("\"%s\" is no SCTP chunk", text);
+	len = 4 + sctp_body(type) + (init ? 0 : value);
+	at = push_options(p, l, (len + 3) & ~3UL);
+	p->data[at] = type;
+	p->data[at + 1] = type == 0 ? 3 : !strcmp(rest, "T"); /* data: first and last piece */
+	pkt_set16(p, at + 2, len);
+	if (init) {
+		pkt_set32(p, at + 4, value);
+		pkt_set32(p, at + 8, 65535);
+		pkt_set32(p, at + 12, 10 << 16 | 10);
+		pkt_set32(p, at + 16, value);
+	}
+}
+
+void pkt_sctp_chunks(struct pkt *p, const char *chunks)
+{
+	struct pkt_layer *l = last(p, SCTP);
+	char text[1024], *save, *t;
+
+	if ((size_t)snprintf(text, sizeof(text), "%s", chunks) >= sizeof(text))
+		wrong("too many SCTP chunks");
+	for (t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save))
+		sctp_chunk(p, l, t + strspn(t, " "));
+}
+
+void pkt_gre(struct pkt *p, uint16_t proto, uint32_t key)
+{
+	size_t at = push_l4(p, GRE, IPPROTO_GRE, key ? 8 : 4);
+
+	pkt_set16(p, at, key ? 0x2000 : 0);
+	pkt_set16(p, at + 2, proto);
+	if (key)
+		pkt_set32(p, at + 4, key);
+}
+
+void pkt_pptp(struct pkt *p, uint16_t call_id)
+{
+	size_t at = push_l4(p, GRE, IPPROTO_GRE, 12);
+
+	pkt_set16(p, at, 0x3001); /* with a key and a sequence number */
+	pkt_set16(p, at + 2, 0x880b);
+	pkt_set16(p, at + 6, call_id);
+}
+
 void pkt_icmp(struct pkt *p, uint8_t type, uint8_t code, uint16_t id, uint16_t seq)
 {
 	const struct pkt_layer *ip = ip_above(p, p->layers);
@@ -446,6 +561,8 @@ void pkt_lengths(struct pkt *p)
 			pkt_set16(p, l->at + 4, p->len - l->at - IP6_HLEN);
 		else if (l->kind == UDP)
 			pkt_set16(p, l->at + 4, p->len - l->at);
+		else if (l->kind == GRE && p->data[l->at + 1] & 7)
+			pkt_set16(p, l->at + 4, p->len - l->at - l->len);
 	}
 }
 
@@ -484,6 +601,37 @@ static uint64_t pseudo_header(const struct pkt *p, const struct pkt_layer *ip, u
 				 sum(p, ip->at + 8, ip->at + 40, s);
 }
 
+/* RFC 9260 A: CRC32c, the lowest byte first. */
+static uint32_t crc32c(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = ~0U;
+
+	for (; len; len--) {
+		crc ^= *bytes++;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+static void set_crc(struct pkt *p, const struct pkt_layer *l)
+{
+	memset(p->data + l->at + 8, 0, 4);
+	pkt_set32(p, l->at + 8, __builtin_bswap32(crc32c(p->data + l->at, p->len - l->at)));
+}
+
+/* RFC 3828 3.1: the pseudo header has the packet's length, the sum what is covered. */
+static void set_udplite_checksum(struct pkt *p, const struct pkt_layer *l, uint64_t pseudo)
+{
+	size_t covered = pkt_get16(p, l->at + 4);
+
+	if (!covered || covered > p->len - l->at)
+		covered = p->len - l->at;
+	set_checksum(p, l->at + 6, l->at, l->at + covered, pseudo);
+	if (!pkt_get16(p, l->at + 6))
+		pkt_set16(p, l->at + 6, 0xffff);
+}
+
 void pkt_checksums(struct pkt *p)
 {
 	/* Innermost first: an outer checksum covers the inner ones. */
@@ -507,6 +655,12 @@ void pkt_checksums(struct pkt *p)
 			else if (!pkt_get16(p, l->at + 6))
 				pkt_set16(p, l->at + 6, 0xffff);
 			break;
+		case UDPLITE:
+			set_udplite_checksum(p, l, pseudo_header(p, ip, IPPROTO_UDPLITE, len));
+			break;
+		case SCTP:
+			set_crc(p, l);
+			break;
 		case ICMP:
 			set_checksum(p, l->at + 2, l->at, p->len,
 				     ip && ip->kind == IP6 ?
@@ -516,6 +670,7 @@ void pkt_checksums(struct pkt *p)
 		case VLAN:
 		case IP6:
 		case EXT:
+		case GRE:
 			break;
 		}
 	}
@@ -644,6 +799,8 @@ static uint8_t desc_proto(const struct pkt_desc *d)
 		return d->proto;
 	if (d->tcp_flags)
 		return IPPROTO_TCP;
+	if (d->chunks)
+		return IPPROTO_SCTP;
 	if (d->icmp_type)
 		return strchr(d->src, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	return IPPROTO_UDP;
@@ -661,6 +818,16 @@ static void build_l4(struct pkt *p, const struct pkt_desc *d)
 		pkt_udp(p, d->sport, d->dport);
 		if (d->no_checksum)
 			pkt_udp_no_checksum(p);
+	} else if (proto == IPPROTO_UDPLITE) {
+		pkt_udplite(p, d->sport, d->dport, d->coverage);
+	} else if (proto == IPPROTO_SCTP) {
+		pkt_sctp(p, d->sport, d->dport, d->vtag);
+		if (d->chunks)
+			pkt_sctp_chunks(p, d->chunks);
+	} else if (proto == IPPROTO_GRE && d->pptp) {
+		pkt_pptp(p, d->call_id);
+	} else if (proto == IPPROTO_GRE) {
+		pkt_gre(p, ETH_P_IP, d->gre_key);
 	} else if (proto == icmp) {
 		build_icmp(p, d);
 	} else {

@@ -244,6 +244,91 @@ TEST(tcp_options)
 	CHECK_EQ(p.payload, p.l4 + 48);
 }
 
+/* CRC32c of the SCTP packet, bit by bit from its definition (RFC 9260 A), its own field as zero. */
+static uint32_t crc_of_sctp(void)
+{
+	uint32_t crc = ~0U;
+
+	for (size_t i = p.l4; i < p.len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			uint8_t byte = i >= p.l4 + 8 && i < p.l4 + 12 ? 0 : p.data[i];
+			uint32_t out = (crc ^ (byte >> bit)) & 1;
+
+			crc = crc >> 1 ^ (out ? 0x82f63b78 : 0);
+		}
+	return ~crc;
+}
+
+// Chunks as RFC 9260 has them, padded, and the checksum with its lowest byte first.
+TEST(sctp)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1", .sport = 1000,
+					  .dport = 2000, .vtag = 0x01020304,
+					  .chunks = "cookie_ack, data 3, abort T" });
+	CHECK_EQ(p.data[p.ip + 9], IPPROTO_SCTP);
+	CHECK_EQ(p.len - p.l4, 12 + 4 + 20 + 4);
+	CHECK_MEM(p.data + p.l4, "\x03\xe8\x07\xd0\1\2\3\4", 8);
+	CHECK_MEM(p.data + p.l4 + 12, "\xb\0\0\4\0\3\0\x13\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				      "\6\1\0\4", 28);
+	CHECK_EQ(pkt_get32(&p, p.l4 + 8), __builtin_bswap32(crc_of_sctp()));
+
+	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:2::1",
+					  .chunks = "init 0x01020304" });
+	CHECK_EQ(p.data[p.ip + 6], IPPROTO_SCTP);
+	CHECK_MEM(p.data + p.l4 + 12, "\1\0\0\x14\1\2\3\4\0\0\xff\xff\0\xa\0\xa\1\2\3\4", 20);
+	CHECK_EQ(p.len, p.l4 + 32);
+}
+
+// The sum of 32 bytes of zeroes is known (RFC 3720 B.4).
+TEST(sctp_crc)
+{
+	static const uint8_t zeros[32];
+
+	/* The header's twelve bytes are within the sum, so 32 bytes of zeros in all. */
+	pkt_start(&p);
+	pkt_ip4(&p, "10.0.1.1", "10.0.2.1");
+	pkt_sctp(&p, 0, 0, 0);
+	pkt_bytes(&p, zeros, 20);
+	pkt_finish(&p);
+	CHECK_EQ(pkt_get32(&p, p.l4 + 8), 0xaa36918a);
+}
+
+// UDP-Lite's checksum covers what it says, with the whole length in the pseudo header.
+TEST(udplite)
+{
+	uint16_t partial;
+
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1", .sport = 1,
+					  .dport = 2, .proto = IPPROTO_UDPLITE, .coverage = 8,
+					  .payload = 100 });
+	CHECK_EQ(pkt_get16(&p, p.l4 + 4), 8);
+	partial = pkt_get16(&p, p.l4 + 6);
+	/* 0a00+0101+0a00+0201 + 136 + 108 + 1 + 2 + 8, complemented */
+	CHECK_EQ(partial, (uint16_t) ~(0x0a00 + 0x0101 + 0x0a00 + 0x0201 + 136 + 108 + 1 + 2 + 8));
+	p.data[p.l4 + 8] ^= 0xff; /* not covered */
+	pkt_checksums(&p);
+	CHECK_EQ(pkt_get16(&p, p.l4 + 6), partial);
+	pkt_set16(&p, p.l4 + 4, 0);
+	pkt_checksums(&p);
+	CHECK(pkt_get16(&p, p.l4 + 6) != partial);
+}
+
+// GRE with and without a key, and as PPTP has it.
+TEST(gre)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1",
+					  .proto = IPPROTO_GRE });
+	CHECK_MEM(p.data + p.l4, "\0\0\x08\0", 4);
+	CHECK_EQ(p.len, p.l4 + 4);
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1",
+					  .proto = IPPROTO_GRE, .gre_key = 0x01020304 });
+	CHECK_MEM(p.data + p.l4, "\x20\0\x08\0\1\2\3\4", 8);
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1",
+					  .proto = IPPROTO_GRE, .pptp = true, .call_id = 0x0102,
+					  .payload = 5 });
+	CHECK_MEM(p.data + p.l4, "\x30\1\x88\xb\0\5\1\2\0\0\0\0", 12);
+}
+
 // The largest packet there is fits.
 TEST(largest)
 {
