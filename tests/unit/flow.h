@@ -10,18 +10,10 @@
 #include <stdio.h>
 
 #include "check.h"
+#include "packet.h" /* flags by their names */
 #include "proto.h"
 
 #define HZ 250
-
-enum {
-	FIN = 0x01,
-	SYN = 0x02,
-	RST = 0x04,
-	PSH = 0x08,
-	ACK = 0x10,
-	URG = 0x20,
-};
 
 static struct ct_settings settings;
 static struct ct_entry flow;

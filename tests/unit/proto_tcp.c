@@ -201,9 +201,9 @@ static const struct kind {
 	__u8 flags;
 	enum ct_tcp_index index;
 } kinds[] = {
-	{ "syn", SYN, CT_TI_SYN },   { "synack", SYN | ACK, CT_TI_SYNACK },
+	{ "syn", SYN, CT_TI_SYN },	 { "synack", SYN | ACK, CT_TI_SYNACK },
 	{ "fin", FIN | ACK, CT_TI_FIN }, { "ack", ACK, CT_TI_ACK },
-	{ "rst", RST, CT_TI_RST },   { "none", 0, CT_TI_NONE },
+	{ "rst", RST, CT_TI_RST },	 { "none", 0, CT_TI_NONE },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -239,7 +239,8 @@ static bool cell_read(const char *sentence, struct cell *c)
 {
 	char dir[16], kind[16], state[16], then[16];
 
-	if (sscanf(sentence, "%15s %15s in %15[A-Z_0-9]: %15[A-Za-z_0-9]", dir, kind, state, then) != 4)
+	if (sscanf(sentence, "%15s %15s in %15[A-Z_0-9]: %15[A-Za-z_0-9]", dir, kind, state,
+		   then) != 4)
 		return false;
 	c->dir = strcmp(dir, "reply") ? CT_ORIGINAL : CT_REPLY;
 	c->kind = NULL;
@@ -253,7 +254,8 @@ static bool cell_read(const char *sentence, struct cell *c)
 
 /*
  * A flow in `state` whose past is the plainest that leads there: the opening side closed first, or
- * has reset. In the middle of its windows: next are 1000 from the original side, 5000 from the other.
+ * has reset. In the middle of its windows: next are 1000 from the original side, 5000 from the
+ * other.
  */
 static void flow_in(int state, bool replied)
 {
