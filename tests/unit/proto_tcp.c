@@ -69,7 +69,7 @@ static const char *const cells[] = {
 	"original syn in CLOSE_WAIT: ignored, likewise",
 	"original syn in LAST_ACK: ignored, likewise; the answer may be a challenge ACK",
 	"original syn in TIME_WAIT: reopens, after FINs from both sides",
-	"original syn in CLOSE: reopens, if its own sender had reset",
+	"original syn in CLOSE: reopens, after a FIN or its own sender's reset",
 	"original syn in SYN_SENT2: SYN_SENT2, the same SYN again, while both open",
 
 	"original synack in NONE: invalid, it answers nothing",
@@ -271,11 +271,10 @@ static void flow_in(int state, bool replied)
 	t->last_index = CT_TI_ACK;
 	t->last_dir = CT_ORIGINAL;
 	t->last_seq = 7;
+	t->last_ack = 8;
 	t->last_win = 1000;
-	if (state >= CT_TCP_FIN_WAIT && state <= CT_TCP_TIME_WAIT)
+	if (state >= CT_TCP_FIN_WAIT) /* in SYN_SENT2 too, where it must not matter */
 		t->peer_flags[CT_ORIGINAL] |= CT_TF_CLOSE_INIT;
-	if (state == CT_TCP_CLOSE)
-		t->last_index = CT_TI_RST;
 	if (state == CT_TCP_SYN_SENT) {
 		t->peer[CT_REPLY] = (struct ct_tcp_peer){};
 		t->last_index = CT_TI_SYN;
@@ -294,7 +293,10 @@ static struct segment segment_of(const struct cell *c)
 
 static void want_ignored(const struct cell *c, const struct segment *s)
 {
+	bool challenge =
+		c->dir == CT_REPLY && c->kind->index == CT_TI_ACK && c->state == CT_TCP_SYN_SENT;
 	__u64 expires = flow.expires;
+	__u32 last_ack = flow.l4.tcp.last_ack;
 
 	WANT_VERDICT(segment(s, c->dir), IGNORE);
 	want_state(__FILE__, __LINE__, c->state);
@@ -304,6 +306,7 @@ static void want_ignored(const struct cell *c, const struct segment *s)
 	CHECK_EQ(flow.l4.tcp.last_dir, c->dir);
 	CHECK_EQ(flow.l4.tcp.last_seq, s->seq);
 	CHECK_EQ(flow.l4.tcp.last_end, s->seq + !!(s->flags & SYN));
+	CHECK_EQ(flow.l4.tcp.last_ack, challenge ? s->ack : last_ack);
 	CHECK_EQ(flow.l4.tcp.last_win, 1000);
 	CHECK_EQ(step.changed, false);
 	CHECK_EQ(step.assured, false);
@@ -363,6 +366,7 @@ static void want_first(const struct cell *c)
 	reason = opens(&s);
 	if (c->then == INVALID) {
 		CHECK_EQ(reason, CT_R_TCP_STATE);
+		want_cell(c, false);
 		return;
 	}
 	CHECK_EQ(reason, 0);
@@ -570,6 +574,19 @@ TEST(tcp_simultaneous_open)
 	CHECK_EQ(flow.status & CT_S_ASSURED, CT_S_ASSURED);
 }
 
+// ... but a SYN that comes after them makes one forget that both had opened.
+TEST(tcp_simultaneous_open_forgotten)
+{
+	begin_liberal();
+	OPEN(SYN, .seq = 100);
+	REPLY(SYN, .seq = 200);
+	ORIG(SYN | ACK, .seq = 100, .ack = 201);
+	WANT_STATE(SYN_RECV);
+	WANT_VERDICT(ORIG(SYN, .seq = 100), IGNORE);
+	WANT_VERDICT(REPLY(ACK, .seq = 201, .ack = 101), ACCEPT);
+	WANT_STATE(SYN_RECV);
+}
+
 // Without two SYNs, an ACK of the answering side ends no handshake.
 TEST(tcp_reply_ack_is_no_handshake)
 {
@@ -614,8 +631,8 @@ TEST(tcp_close)
 		SEND(first, FIN | ACK);
 		WANT_STATE(FIN_WAIT);
 		WANT_TIMEOUT(TCP_FIN_WAIT);
-		CHECK_EQ(flow.l4.tcp.peer_flags[first] & CT_TF_CLOSE_INIT, CT_TF_CLOSE_INIT);
-		CHECK_EQ(flow.l4.tcp.peer_flags[!first] & CT_TF_CLOSE_INIT, 0);
+		CHECK_EQ(flow.l4.tcp.peer_flags[first], CT_TF_MAXACK | CT_TF_CLOSE_INIT);
+		CHECK_EQ(flow.l4.tcp.peer_flags[!first], CT_TF_MAXACK);
 		SEND(!first, ACK);
 		WANT_STATE(CLOSE_WAIT);
 		WANT_TIMEOUT(TCP_CLOSE_WAIT);
@@ -801,7 +818,23 @@ TEST(tcp_challenge_ack_in_last_ack)
 	ORIG(FIN | ACK, .seq = 101, .ack = 202);
 	WANT_STATE(LAST_ACK);
 	WANT_VERDICT(ORIG(SYN, .seq = 5000), IGNORE);
-	REPLY(ACK, .seq = 202, .ack = 101);
+	WANT_UNCHANGED({
+		WANT_VERDICT(REPLY(ACK, .seq = 202, .ack = 101), IGNORE);
+		flow.l4.tcp.challenge = 1; /* the one thing that has changed */
+	});
+	flow.l4.tcp.challenge = 0;
+	WANT_VERDICT(REPLY(ACK, .seq = 202, .ack = 102), ACCEPT);
+	WANT_STATE(TIME_WAIT);
+}
+
+// ... if it is the next packet: after another one of the SYN's side it is an ACK like others.
+TEST(tcp_no_challenge_ack_in_last_ack)
+{
+	established();
+	REPLY(FIN | ACK, .seq = 201, .ack = 101);
+	ORIG(FIN | ACK, .seq = 101, .ack = 202);
+	ORIG(SYN, .seq = 5000);
+	ORIG(FIN | ACK, .seq = 101, .ack = 202);
 	WANT_STATE(LAST_ACK);
 	REPLY(ACK, .seq = 202, .ack = 102);
 	WANT_STATE(TIME_WAIT);

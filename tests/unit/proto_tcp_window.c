@@ -27,6 +27,9 @@ static struct ct_tcp *const t = &flow.l4.tcp;
 #define S_FLAGS (t->peer_flags[from])
 #define R_FLAGS (t->peer_flags[!from])
 
+/* Flags of both sides; nothing that a later packet does may lose one. */
+#define KNOWN (CT_TF_MAXACK | CT_TF_SCALE)
+
 /* An assured connection with these numbers, in which `from` is about to send. */
 static void connection(enum ct_dir from)
 {
@@ -36,7 +39,7 @@ static void connection(enum ct_dir from)
 	flow.expires = now + 432000 * HZ;
 	*S = (struct ct_tcp_peer){ N(S_END), N(S_MAXEND), S_MAXWIN, N(R_END) };
 	*R = (struct ct_tcp_peer){ N(R_END), N(R_MAXEND), R_MAXWIN, N(S_END) };
-	S_FLAGS = R_FLAGS = CT_TF_MAXACK;
+	S_FLAGS = R_FLAGS = KNOWN;
 	t->last_index = CT_TI_ACK;
 	t->last_dir = !from;
 	t->last_seq = N(R_END);
@@ -336,8 +339,8 @@ static void want_forgiven(enum ct_dir from, const struct ct_parsed *sent)
 	WANT(IGNORED);
 	CHECK_MEM(S, &sender, sizeof(sender));
 	CHECK_MEM(R, &receiver, sizeof(receiver));
-	CHECK_EQ(S_FLAGS, CT_TF_MAXACK | CT_TF_UNACKED);
-	CHECK_EQ(R_FLAGS, CT_TF_MAXACK);
+	CHECK_EQ(S_FLAGS, KNOWN | CT_TF_UNACKED);
+	CHECK_EQ(R_FLAGS, KNOWN);
 }
 
 // Up to a window too much is let through, and its end remembered for III.
@@ -398,6 +401,27 @@ EDGE(overshoot_4, "I, and IV: ack >= R.end - 66000", R_END - 66000)
 		WANT_FORGOTTEN(WANT(SEQ_OVER));
 	else
 		want_forgiven(from, &p);
+}
+
+// ... where SACK blocks count as they do in III and IV ...
+EDGE(overshoot_3_sack, "I, and III: sack <= R.end", R_END)
+{
+	struct ct_parsed p = overshooting(N(S_MAXEND + 10));
+
+	R_FLAGS |= CT_TF_SACK_PERM;
+	p.ack = N(R_END - 900);
+	p.sack = N(R_END + by);
+	WANT_EDGE(IGNORED, IGNORED, SEQ_OVER);
+}
+
+EDGE(overshoot_4_sack, "I, and IV: sack >= R.end - 66000", R_END - 66000)
+{
+	struct ct_parsed p = overshooting(N(S_MAXEND + 10));
+
+	R_FLAGS |= CT_TF_SACK_PERM;
+	p.ack = N(R_END - 66000 - 500);
+	p.sack = N(R_END - 66000 + by);
+	WANT_EDGE(SEQ_OVER, IGNORED, IGNORED);
 }
 
 // ... and not as long as nobody knows R's window.
@@ -467,7 +491,7 @@ TEST(liberal_overshoot)
 		p = overshooting(N(S_MAXEND + 10));
 		WANT(ACCEPTED);
 		CHECK_EQ(S->end, N(S_MAXEND + 10));
-		CHECK_EQ(S_FLAGS, CT_TF_MAXACK | CT_TF_UNACKED);
+		CHECK_EQ(S_FLAGS, KNOWN | CT_TF_UNACKED);
 		WANT_TIMEOUT(TCP_UNACK);
 	}
 }
@@ -483,7 +507,7 @@ EDGE(s_end, "S.end < end", S_END)
 	p.payload = 10;
 	WANT(ACCEPTED);
 	CHECK_EQ(S->end, N(S_END + (by > 0)));
-	CHECK_EQ(S_FLAGS, CT_TF_MAXACK | (by > 0 ? CT_TF_UNACKED : 0));
+	CHECK_EQ(S_FLAGS, KNOWN | (by > 0 ? CT_TF_UNACKED : 0));
 	if (by > 0)
 		WANT_TIMEOUT(TCP_UNACK);
 	else
@@ -533,10 +557,14 @@ EDGE(s_maxwin_sack, "S.maxwin < win + (sack - ack)", R_END)
 	p.ack = N(R_END - 1200);
 	p.sack = N(R_END - 200);
 	p.win = (__u16)(S_MAXWIN - 1000 + by);
+	S->maxack = N(R_END - 1300);
 	WANT(ACCEPTED);
 	CHECK_EQ(S->maxwin, S_MAXWIN + (by > 0));
-	/* What R may send is counted from the block on. */
-	CHECK_EQ(R->maxend, N(R_MAXEND));
+	/* The block acknowledges nothing for good; and the packet may come again. */
+	CHECK_EQ(S->maxack, N(R_END - 1200));
+	CHECK_EQ(t->last_ack, N(R_END - 1200));
+	WANT(ACCEPTED);
+	CHECK_EQ(t->retransmits, 1);
 }
 
 // R has room for more than it said, if S sent more and it was within: R.maxwin grows by as much.
@@ -565,6 +593,18 @@ EDGE(r_maxend, "R.maxend <= sack + win", R_MAXEND)
 	CHECK_EQ(R->maxend, N(R_MAXEND + (by > 0)));
 }
 
+// ... or the block behind it.
+EDGE(r_maxend_sack, "R.maxend <= sack + win, ack below", R_MAXEND)
+{
+	struct ct_parsed p = fitting();
+
+	R_FLAGS |= CT_TF_SACK_PERM;
+	p.ack = N(R_END - 700);
+	p.win = (__u16)(R_MAXEND - R_END + by);
+	WANT(ACCEPTED);
+	CHECK_EQ(R->maxend, N(R_MAXEND + (by > 0)));
+}
+
 // A window of 0 leaves room for a probe of one byte.
 EDGE(r_maxend_closed, "R.maxend <= sack + 0", R_END - 10)
 {
@@ -587,7 +627,7 @@ EDGE(r_unacked, "R.unacked until ack == R.end", R_END - 1)
 	R_FLAGS |= CT_TF_UNACKED;
 	p.ack = p.sack = N(R_END - 1 + by);
 	WANT(ACCEPTED);
-	CHECK_EQ(R_FLAGS, CT_TF_MAXACK | (by > 0 ? 0 : CT_TF_UNACKED));
+	CHECK_EQ(R_FLAGS, KNOWN | (by > 0 ? 0 : CT_TF_UNACKED));
 	if (by > 0)
 		WANT_TIMEOUT(TCP_ESTABLISHED);
 	else
@@ -687,8 +727,7 @@ static struct ct_parsed syn_ack(void)
 // A SYN says where its side begins, what window it offers (never none), and nothing of the other.
 TEST(first_syn)
 {
-	EACH_BASE("a SYN")
-	{
+	EACH_BASE ("a SYN") {
 		opened(0, 0);
 		CHECK_EQ(t->peer[CT_ORIGINAL].end, N(1001));
 		CHECK_EQ(t->peer[CT_ORIGINAL].maxend, N(1001));
@@ -718,30 +757,31 @@ TEST(first_syn_without_window)
 // Data on a SYN (TCP Fast Open) is sent: the SYN/ACK may acknowledge all of it, some, or none.
 TEST(syn_with_data)
 {
-	EACH_BASE("SYN with 50 bytes")
-	for (int acked = -1; acked <= 51; acked++) {
-		struct ct_parsed p = { .tuple = { .proto = CT_IPPROTO_TCP },
-				       .tcp_flags = SYN,
-				       .seq = N(1000),
-				       .win = 500,
-				       .payload = 50 };
-		struct ct_parsed q = syn_ack();
+	EACH_BASE ("SYN with 50 bytes")
+		for (int acked = -1; acked <= 51; acked++) {
+			struct ct_parsed p = { .tuple = { .proto = CT_IPPROTO_TCP },
+					       .tcp_flags = SYN,
+					       .seq = N(1000),
+					       .win = 500,
+					       .payload = 50 };
+			struct ct_parsed q = syn_ack();
 
-		CHECK_CASE("50 bytes on the SYN, %d acknowledged, from 0x%08x", acked, base);
-		begin();
-		CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
-		CHECK_EQ(t->peer[CT_ORIGINAL].end, N(1051));
-		q.ack = q.sack = N(1001 + acked);
-		WANT_VERDICT(packet(&q, CT_REPLY), ACCEPT + (acked > 50 ? CT_V_REFUSE : 0));
-		want_state(__FILE__, __LINE__, acked > 50 ? CT_TCP_SYN_SENT : CT_TCP_SYN_RECV);
-	}
+			CHECK_CASE("50 bytes on the SYN, %d acknowledged, from 0x%08x", acked,
+				   base);
+			begin();
+			CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
+			CHECK_EQ(t->peer[CT_ORIGINAL].end, N(1051));
+			q.ack = q.sack = N(1001 + acked);
+			WANT_VERDICT(packet(&q, CT_REPLY), ACCEPT + (acked > 50 ? CT_V_REFUSE : 0));
+			want_state(__FILE__, __LINE__,
+				   acked > 50 ? CT_TCP_SYN_SENT : CT_TCP_SYN_RECV);
+		}
 }
 
 // The server may send before the handshake's last ACK, up to the window of the SYN: still SYN_RECV.
 TEST(data_before_the_last_ack)
 {
-	EACH_BASE("after the SYN/ACK")
-	{
+	EACH_BASE ("after the SYN/ACK") {
 		struct ct_parsed p = syn_ack(), data;
 
 		opened(0, 0);
@@ -767,8 +807,7 @@ TEST(data_before_the_last_ack)
 // A SYN/ACK says the same of the answering side, and how much the other may send.
 TEST(first_syn_ack)
 {
-	EACH_BASE("a SYN/ACK")
-	{
+	EACH_BASE ("a SYN/ACK") {
 		struct ct_parsed p = syn_ack();
 
 		opened(0, 0);
@@ -798,12 +837,15 @@ static void again(int state, __u32 move, __u32 from_end)
 	p.ack = p.sack = N(7001);
 	if (state == CT_TCP_SYN_RECV) {
 		t->peer[CT_REPLY] = (struct ct_tcp_peer){ N(7001), N(7001), 300, N(1001) };
-		me->maxack = N(7001);
+		me->maxend = N(1301);
+		me->maxack = N(6000);
 	}
 	p.win = 77;
 	packet(&p, CT_ORIGINAL);
 	CHECK_EQ(me->end, N(1001) + from_end);
 	CHECK_EQ(me->maxwin, from_end ? 77 : 500);
+	if (state == CT_TCP_SYN_RECV) /* and it is checked and learnt from as any other */
+		CHECK_EQ(me->maxack, N(7001));
 }
 
 // A SYN again: with a higher number its side begins anew, with an older one nothing changes.
@@ -825,8 +867,7 @@ TEST(edge_syn_again)
 // ... in other states it is a packet like others: its side does not begin anew.
 TEST(syn_again_while_both_open)
 {
-	EACH_BASE("a second SYN in SYN_SENT2")
-	{
+	EACH_BASE ("a second SYN in SYN_SENT2") {
 		struct ct_parsed p = syn_ack();
 
 		opened(0, 0);
@@ -843,8 +884,7 @@ TEST(syn_again_while_both_open)
 // Both open at once: the reply's SYN begins its side, and says nothing of what it may send.
 TEST(reply_syn)
 {
-	EACH_BASE("the reply's SYN")
-	{
+	EACH_BASE ("the reply's SYN") {
 		struct ct_parsed p = syn_ack();
 
 		opened(0, 0);
@@ -861,10 +901,21 @@ TEST(reply_syn)
 		flow.state = CT_TCP_SYN_SENT;
 		p.seq = N(8000);
 		p.win = 90;
-		packet(&p, CT_REPLY);
+		WANT_VERDICT(packet(&p, CT_REPLY), ACCEPT);
+		WANT_STATE(SYN_SENT2);
 		CHECK_EQ(t->peer[CT_REPLY].end, N(8001));
 		CHECK_EQ(t->peer[CT_REPLY].maxwin, 90);
 		CHECK_EQ(t->peer[CT_ORIGINAL].maxend, N(1001));
+		/* And with an ACK, which says something of the other side. */
+		flow.state = CT_TCP_SYN_SENT;
+		p.tcp_flags = SYN | ACK;
+		p.seq = N(9000);
+		p.ack = p.sack = N(1001);
+		WANT_VERDICT(packet(&p, CT_REPLY), ACCEPT);
+		WANT_STATE(SYN_RECV);
+		CHECK_EQ(t->peer[CT_REPLY].end, N(9001));
+		CHECK_EQ(t->peer[CT_REPLY].maxack, N(1001));
+		CHECK_EQ(t->peer[CT_ORIGINAL].maxend, N(1091));
 	}
 }
 
@@ -879,48 +930,64 @@ static void unseen(enum ct_dir from)
 // In the middle a side is taken by its word: it may send what it sends, and the window is scaled.
 TEST(first_in_the_middle)
 {
-	EACH_BASE("S unseen")
-	for (int from = 0; from < CT_DIRS; from++) {
-		struct ct_parsed p;
+	EACH_BASE ("S unseen")
+		for (int from = 0; from < CT_DIRS; from++) {
+			struct ct_parsed p;
 
-		CHECK_CASE("S unseen, %s side, from 0x%08x", sides[from], base);
-		unseen(from);
-		p = fitting();
-		p.seq = N(9000000);
-		p.payload = 10;
-		p.win = 100;
-		WANT(ACCEPTED);
-		CHECK_EQ(S->end, N(9000010));
-		CHECK_EQ(S->maxwin, 800);
-		CHECK_EQ(S->maxend, N(9000810));
-		CHECK_EQ(R->end, N(R_END));
-		CHECK_EQ(R->maxwin, R_MAXWIN);
-		unseen(from);
-		p.win = 0;
-		WANT(ACCEPTED);
-		CHECK_EQ(S->maxwin, 1);
-		CHECK_EQ(S->maxend, N(9000011));
-	}
+			CHECK_CASE("S unseen, %s side, from 0x%08x", sides[from], base);
+			unseen(from);
+			p = fitting();
+			p.seq = N(9000000);
+			p.payload = 10;
+			p.win = 100;
+			WANT(ACCEPTED);
+			CHECK_EQ(S->end, N(9000010));
+			CHECK_EQ(S->maxwin, 800);
+			CHECK_EQ(S->maxend, N(9000810));
+			CHECK_EQ(S_FLAGS, KNOWN); /* R may have acknowledged all of it */
+			CHECK_EQ(R->end, N(R_END));
+			CHECK_EQ(R->maxwin, R_MAXWIN);
+			unseen(from);
+			p.win = 0;
+			WANT(ACCEPTED);
+			CHECK_EQ(S->maxwin, 1);
+			CHECK_EQ(S->maxend, N(9000011));
+			unseen(from);
+			t->scale[from] = 14;
+			p.win = 3;
+			WANT(ACCEPTED);
+			CHECK_EQ(S->maxwin, 3 << 14);
+		}
 }
 
 // ... and of the other side, not seen either, it is believed how far that has come.
 TEST(first_of_both_in_the_middle)
 {
-	EACH_BASE("nobody seen")
-	for (int from = 0; from < CT_DIRS; from++) {
-		struct ct_parsed p;
+	EACH_BASE ("nobody seen")
+		for (int from = 0; from < CT_DIRS; from++) {
+			struct ct_parsed p;
 
-		CHECK_CASE("nobody seen, %s side, from 0x%08x", sides[from], base);
-		unseen(from);
-		R->maxwin = 0;
-		p = fitting();
-		p.ack = p.sack = N(9000000);
-		p.win = 100;
-		WANT(ACCEPTED);
-		CHECK_EQ(R->end, N(9000000));
-		CHECK_EQ(R->maxend, N(9000800)); /* the window that it offers */
-		CHECK_EQ(R->maxwin, 0);
-	}
+			CHECK_CASE("nobody seen, %s side, from 0x%08x", sides[from], base);
+			unseen(from);
+			R->maxwin = 0;
+			p = fitting();
+			p.ack = p.sack = N(9000000);
+			p.win = 100;
+			WANT(ACCEPTED);
+			CHECK_EQ(R->end, N(9000000));
+			CHECK_EQ(R->maxend, N(9000800)); /* the window that it offers */
+			CHECK_EQ(R->maxwin, 0);
+			/* By a SACK block, too; and though more room was there before. */
+			unseen(from);
+			R->maxwin = 0;
+			R_FLAGS |= CT_TF_SACK_PERM;
+			p.ack = N(R_END - 70000);
+			p.sack = N(R_END - 50000);
+			p.win = 0;
+			WANT(ACCEPTED);
+			CHECK_EQ(R->end, N(R_END - 50000));
+			CHECK_EQ(R->maxend, N(R_END - 50000 + 1));
+		}
 }
 
 // The answer to a keepalive acknowledges one more than we have seen, which is believed of a side
@@ -932,6 +999,19 @@ EDGE(keepalive, "III of a side not seen: sack == R.end + 1", R_END + 1)
 	unseen(from);
 	p = fitting();
 	p.ack = p.sack = N(R_END + 1 + by);
+	WANT_EDGE(ACCEPTED, ACCEPTED, ACK_OVER);
+	WANT_AT_EDGE(R->end, N(R_END), N(R_END + 1), N(R_END));
+}
+
+// ... or reports it in a SACK block.
+EDGE(keepalive_sack, "III of a side not seen: SACK edge == R.end + 1", R_END + 1)
+{
+	struct ct_parsed p;
+
+	unseen(from);
+	R_FLAGS |= CT_TF_SACK_PERM;
+	p = fitting();
+	p.sack = N(R_END + 1 + by);
 	WANT_EDGE(ACCEPTED, ACCEPTED, ACK_OVER);
 	WANT_AT_EDGE(R->end, N(R_END), N(R_END + 1), N(R_END));
 }
@@ -966,9 +1046,9 @@ TEST(pause)
 	ct_tcp_relearn(t);
 	for (int dir = 0; dir < CT_DIRS; dir++) {
 		CHECK_EQ(t->peer[dir].maxwin, 0);
-		CHECK_EQ(t->peer_flags[dir], CT_TF_MAXACK | CT_TF_RELEARN);
+		CHECK_EQ(t->peer_flags[dir], KNOWN | CT_TF_RELEARN);
 		t->peer[dir].maxwin = before.l4.tcp.peer[dir].maxwin;
-		t->peer_flags[dir] = CT_TF_MAXACK;
+		t->peer_flags[dir] = KNOWN;
 	}
 	CHECK_MEM(&flow, &before, sizeof(flow));
 }
@@ -977,21 +1057,35 @@ TEST(pause)
 // so neither is refused anything.
 TEST(picked_up)
 {
-	EACH_BASE("the first packet is an ACK")
-	for (int win = 0; win < 2; win++) {
-		struct ct_parsed p = fitting();
+	EACH_BASE ("the first packet is an ACK")
+		for (int win = 0; win < 2; win++) {
+			struct ct_parsed p = fitting();
 
-		p.payload = 10;
-		p.win = win * 400;
-		begin();
-		CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
-		CHECK_EQ(t->peer[CT_ORIGINAL].end, N(S_END + 10));
-		CHECK_EQ(t->peer[CT_ORIGINAL].maxwin, win ? 400 : 1);
-		CHECK_EQ(t->peer[CT_ORIGINAL].maxend, N(S_END + 10 + (win ? 400 : 1)));
-		CHECK_EQ(t->peer_flags[CT_REPLY], CT_TF_SACK_PERM | CT_TF_LIBERAL);
-		CHECK_EQ(t->peer_flags[CT_ORIGINAL] & (CT_TF_SACK_PERM | CT_TF_LIBERAL),
-			 CT_TF_SACK_PERM | CT_TF_LIBERAL);
-	}
+			p.payload = 10;
+			p.win = win * 400;
+			begin();
+			CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
+			CHECK_EQ(t->peer[CT_ORIGINAL].end, N(S_END + 10));
+			CHECK_EQ(t->peer[CT_ORIGINAL].maxwin, win ? 400 : 1);
+			CHECK_EQ(t->peer[CT_ORIGINAL].maxend, N(S_END + 10 + (win ? 400 : 1)));
+			CHECK_EQ(t->peer[CT_REPLY].maxwin, 0);
+			CHECK_EQ(t->peer_flags[CT_REPLY], CT_TF_SACK_PERM | CT_TF_LIBERAL);
+			CHECK_EQ(t->peer_flags[CT_ORIGINAL] & (CT_TF_SACK_PERM | CT_TF_LIBERAL),
+				 CT_TF_SACK_PERM | CT_TF_LIBERAL);
+		}
+}
+
+// What such a flow's first packet acknowledges is not believed either: III has no edge yet.
+TEST(picked_up_acknowledges)
+{
+	struct ct_parsed p;
+
+	base = 0;
+	p = fitting();
+	begin();
+	CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
+	CHECK_EQ(t->peer[CT_REPLY].end, 0);
+	CHECK_EQ(t->peer[CT_REPLY].maxend, 0);
 }
 
 /* --- options of a SYN ------------------------------------------------------------------------ */
@@ -1093,14 +1187,24 @@ TEST(options_again)
 
 	begin();
 	CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
+	t->peer_flags[CT_ORIGINAL] |= CT_TF_LIBERAL; /* no option, and not forgotten with them */
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		CHECK_CASE("again, with %s", rows[i].options ?: "nothing");
 		p = PARSED(.tcp_flags = SYN, .seq = 2000 + 1000 * (__u32)i,
 			   .tcp_options = rows[i].options);
 		packet(&p, CT_ORIGINAL);
-		CHECK_EQ(t->peer_flags[CT_ORIGINAL], rows[i].flags);
+		CHECK_EQ(t->peer_flags[CT_ORIGINAL], rows[i].flags | CT_TF_LIBERAL);
 		CHECK_EQ(t->scale[CT_ORIGINAL], rows[i].scale);
 	}
+}
+
+// A shift counts where the option is, and nowhere else.
+TEST(scale_without_the_option)
+{
+	opened(CT_TO_ANY | CT_TO_SACK_PERM, 9);
+	CHECK_EQ(t->scale[CT_ORIGINAL], 0);
+	opened(CT_TO_ANY | CT_TO_SCALE, 9);
+	CHECK_EQ(t->scale[CT_ORIGINAL], 9);
 }
 
 // The SACK edge is the highest right edge above the acknowledgement, wherever its block stands.
@@ -1151,45 +1255,49 @@ TEST(sack_edge_wraps)
 // The SYN's side begins with what its SYN said, the other with the SYN/ACK; the past is forgotten.
 TEST(resync)
 {
-	EACH_BASE("resync")
-	for (int options = 0; options < 4; options++) {
-		struct ct_parsed p = fitting();
-		__u8 has = (options & 1 ? CT_TO_SCALE | CT_TO_ANY : 0) |
-			   (options & 2 ? CT_TO_SACK_PERM | CT_TO_ANY : 0);
+	EACH_BASE ("resync")
+		for (int options = 0; options < 8; options++) {
+			/* Below the old number, or above. */
+			__u32 seq = options & 4 ? N(50000) : N(7000000);
+			struct ct_parsed p = fitting();
+			__u8 has = (options & 1 ? CT_TO_SCALE | CT_TO_ANY : 0) |
+				   (options & 2 ? CT_TO_SACK_PERM | CT_TO_ANY : 0);
 
-		CHECK_CASE("resync, options %d, from 0x%08x", options, base);
-		connection(CT_ORIGINAL);
-		t->scale[0] = t->scale[1] = 5;
-		for (int dir = 0; dir < CT_DIRS; dir++)
-			t->peer_flags[dir] |=
-				CT_TF_CLOSE_INIT | CT_TF_UNACKED | CT_TF_SCALE | CT_TF_SACK_PERM;
-		p.tcp_flags = SYN;
-		p.seq = N(7000000);
-		p.win = 123;
-		p.tcp_options = has;
-		p.scale = 9;
-		WANT_VERDICT(packet(&p, CT_ORIGINAL), IGNORE);
-		p = syn_ack();
-		p.seq = N(8000000);
-		p.ack = p.sack = N(7000001);
-		p.tcp_options = CT_TO_SCALE | CT_TO_ANY;
-		p.scale = 2;
-		WANT_VERDICT(packet(&p, CT_REPLY), ACCEPT);
-		WANT_STATE(SYN_RECV);
-		CHECK_EQ(step.changed, true);
-		CHECK_EQ(t->peer[CT_ORIGINAL].end, N(7000001));
-		CHECK_EQ(t->peer[CT_ORIGINAL].maxend, N(7000301)); /* the SYN/ACK's window */
-		CHECK_EQ(t->peer[CT_ORIGINAL].maxwin, 123);
-		CHECK_EQ(t->peer[CT_REPLY].end, N(8000001));
-		CHECK_EQ(t->peer[CT_REPLY].maxend, N(8000001));
-		CHECK_EQ(t->peer[CT_REPLY].maxwin, 300);
-		CHECK_EQ(t->peer[CT_REPLY].maxack, N(7000001));
-		CHECK_EQ(t->scale[CT_ORIGINAL], options & 1 ? 9 : 0);
-		CHECK_EQ(t->scale[CT_REPLY], options & 1 ? 2 : 0);
-		CHECK_EQ(t->peer_flags[CT_ORIGINAL],
-			 (options & 1 ? CT_TF_SCALE : 0) | (options & 2 ? CT_TF_SACK_PERM : 0));
-		CHECK_EQ(t->peer_flags[CT_REPLY], CT_TF_SCALE | CT_TF_MAXACK);
-	}
+			CHECK_CASE("resync, options %d, from 0x%08x", options, base);
+			connection(CT_ORIGINAL);
+			t->scale[0] = t->scale[1] = 5;
+			for (int dir = 0; dir < CT_DIRS; dir++)
+				t->peer_flags[dir] |= CT_TF_CLOSE_INIT | CT_TF_UNACKED |
+						      CT_TF_SCALE | CT_TF_SACK_PERM;
+			p.tcp_flags = SYN;
+			p.seq = seq;
+			p.win = 123;
+			p.tcp_options = has;
+			p.scale = 9;
+			WANT_VERDICT(packet(&p, CT_ORIGINAL), IGNORE);
+			p = syn_ack();
+			p.seq = N(8000000);
+			p.ack = p.sack = seq + 1;
+			p.tcp_options = CT_TO_SCALE | CT_TO_SACK_PERM | CT_TO_ANY;
+			p.scale = 2;
+			WANT_VERDICT(packet(&p, CT_REPLY), ACCEPT);
+			WANT_STATE(SYN_RECV);
+			CHECK_EQ(step.changed, true);
+			CHECK_EQ(t->peer[CT_ORIGINAL].end, seq + 1);
+			CHECK_EQ(t->peer[CT_ORIGINAL].maxend, seq + 301); /* the SYN/ACK's window */
+			CHECK_EQ(t->peer[CT_ORIGINAL].maxwin, 123);
+			CHECK_EQ(t->peer[CT_REPLY].end, N(8000001));
+			CHECK_EQ(t->peer[CT_REPLY].maxend, N(8000001));
+			CHECK_EQ(t->peer[CT_REPLY].maxwin, 300);
+			CHECK_EQ(t->peer[CT_REPLY].maxack, seq + 1);
+			CHECK_EQ(t->scale[CT_ORIGINAL], options & 1 ? 9 : 0);
+			CHECK_EQ(t->scale[CT_REPLY], options & 1 ? 2 : 0);
+			CHECK_EQ(t->peer_flags[CT_ORIGINAL],
+				 (options & 1 ? CT_TF_SCALE : 0) |
+					 (options & 2 ? CT_TF_SACK_PERM : 0));
+			CHECK_EQ(t->peer_flags[CT_REPLY],
+				 CT_TF_SCALE | CT_TF_SACK_PERM | CT_TF_MAXACK);
+		}
 }
 
 // A SYN without window is remembered as one that offers a byte.
@@ -1249,7 +1357,11 @@ EDGE(reset, "RST: seq == R.maxack", S_END)
 {
 	struct ct_parsed p = reset(N(S_END + by));
 
-	WANT_EDGE(BAD_RST, ACCEPTED, ACCEPTED);
+	if (by < 0) {
+		WANT_UNCHANGED(WANT(BAD_RST));
+		return;
+	}
+	WANT(ACCEPTED);
 	WANT_AT_EDGE(flow.state, CT_TCP_ESTABLISHED, CT_TCP_CLOSE, CT_TCP_ESTABLISHED);
 	if (!by)
 		WANT_TIMEOUT(TCP_CLOSE);
@@ -1339,6 +1451,24 @@ TEST(reset_while_closing)
 		}
 }
 
+// ... but what is no reset has to be in the window, after a reset too.
+TEST(after_a_reset)
+{
+	for (int from = 0; from < CT_DIRS; from++) {
+		struct ct_parsed p;
+
+		CHECK_CASE("%s side sends", sides[from]);
+		base = 0;
+		connection(from);
+		flow.state = CT_TCP_CLOSE;
+		p = fitting();
+		p.seq = N(S_MAXEND + 1000000);
+		WANT(SEQ_OVER);
+		p = fitting();
+		WANT(ACCEPTED);
+	}
+}
+
 // Number 0 is what a host puts into the reset that answers a SYN: good while nothing is
 // established, though it is below what R has acknowledged; then the window decides.
 TEST(reset_zero)
@@ -1378,6 +1508,15 @@ TEST(reset_zero_in_syn_sent)
 			p = reset(0);
 			WANT(state == CT_TCP_SYN_SENT ? ACCEPTED : SEQ_OVER);
 			CHECK_EQ(S->end, N(S_END));
+			/* A SYN with number 0 is as old as its number says. */
+			base = 0;
+			connection(from);
+			flow.state = CT_TCP_SYN_SENT;
+			if (from == CT_ORIGINAL) {
+				p.tcp_flags = SYN;
+				WANT(IGNORED);
+			}
+			base = 0x80000000;
 			/* 1 does not. */
 			connection(from);
 			flow.state = CT_TCP_SYN_SENT;
@@ -1403,6 +1542,13 @@ EDGE(reset_of_ignored_syn, "RST/ACK: ack == end of the SYN that was ignored", R_
 	p.tcp_flags = RST | ACK;
 	p.seq = N(S_MAXEND + 1000000);
 	p.ack = p.sack = N(R_END + 1 + by);
+	t->last_index = CT_TI_SYN;
+	t->last_end = N(R_END + 1);
+	WANT_BELIEVED(!by);
+	/* Before the connection is assured, too. */
+	connection(from);
+	flow.status &= ~CT_S_ASSURED;
+	R_FLAGS = 0;
 	t->last_index = CT_TI_SYN;
 	t->last_end = N(R_END + 1);
 	WANT_BELIEVED(!by);
@@ -1492,8 +1638,7 @@ static void cutting(unsigned int own, enum ct_timeout by)
 // Data that is not acknowledged cuts the timeout to 300 s, and never lengthens it.
 TEST(cut_by_unacked)
 {
-	EACH_AROUND_300("unacknowledged data")
-	{
+	EACH_AROUND_300 ("unacknowledged data") {
 		struct ct_parsed p;
 
 		cutting(around_300[i], CT_T_TCP_UNACK);
@@ -1507,32 +1652,34 @@ TEST(cut_by_unacked)
 // So does a closed window.
 TEST(cut_by_closed_window)
 {
-	EACH_AROUND_300("window 0")
-	for (int win = 0; win < 2; win++) {
-		struct ct_parsed p;
+	EACH_AROUND_300 ("window 0")
+		for (int win = 0; win < 2; win++) {
+			struct ct_parsed p;
 
-		cutting(around_300[i], CT_T_TCP_RETRANS);
-		p = fitting();
-		p.win = win;
-		WANT_VERDICT(packet(&p, CT_ORIGINAL), ACCEPT);
-		CHECK_EQ(step.timeout, (win ? around_300[i] : at_most_300(around_300[i])) * HZ);
-	}
+			cutting(around_300[i], CT_T_TCP_RETRANS);
+			p = fitting();
+			p.win = win;
+			WANT_VERDICT(packet(&p, CT_ORIGINAL), ACCEPT);
+			CHECK_EQ(step.timeout,
+				 (win ? around_300[i] : at_most_300(around_300[i])) * HZ);
+		}
 }
 
 // And a flow that was picked up, until it is answered.
 TEST(cut_before_the_answer)
 {
-	EACH_AROUND_300("picked up")
-	for (int replied = 0; replied < 2; replied++) {
-		struct ct_parsed p;
+	EACH_AROUND_300 ("picked up")
+		for (int replied = 0; replied < 2; replied++) {
+			struct ct_parsed p;
 
-		cutting(around_300[i], CT_T_TCP_UNACK);
-		flow.status = CT_S_CONFIRMED | (replied ? CT_S_SEEN_REPLY : 0);
-		p = fitting();
-		WANT_VERDICT(packet(&p, CT_ORIGINAL), ACCEPT);
-		CHECK_EQ(step.timeout, (replied ? around_300[i] : at_most_300(around_300[i])) * HZ);
-		CHECK_EQ(step.assured, replied);
-	}
+			cutting(around_300[i], CT_T_TCP_UNACK);
+			flow.status = CT_S_CONFIRMED | (replied ? CT_S_SEEN_REPLY : 0);
+			p = fitting();
+			WANT_VERDICT(packet(&p, CT_ORIGINAL), ACCEPT);
+			CHECK_EQ(step.timeout,
+				 (replied ? around_300[i] : at_most_300(around_300[i])) * HZ);
+			CHECK_EQ(step.assured, replied);
+		}
 }
 
 /* `n` packets that are all the same; the timeout after the last one, in seconds. */
@@ -1561,8 +1708,8 @@ TEST(cut_by_repeats)
 	}
 	CHECK_CASE("tcp_max_retrans 0");
 	CHECK_EQ(repeated(1000, 0, 1), 300);
-	EACH_AROUND_300("repeated")
-	CHECK_EQ(repeated(around_300[i], 3, 10), at_most_300(around_300[i]));
+	EACH_AROUND_300 ("repeated")
+		CHECK_EQ(repeated(around_300[i], 3, 10), at_most_300(around_300[i]));
 }
 
 // A repeat is the same in every field: direction, seq, ack, end and window.
@@ -1664,6 +1811,8 @@ static unsigned int refused_twice(unsigned int left, unsigned int unacked, __u8 
 	p.tcp_flags = second;
 	WANT(SEQ_OVER);
 	WANT_STATE(ESTABLISHED);
+	if (flow.expires != now + left * HZ) /* the first of the two is still the one remembered */
+		CHECK_EQ(t->last_dir, CT_REPLY);
 	return (unsigned int)((flow.expires - now) / HZ);
 }
 
