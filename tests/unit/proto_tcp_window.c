@@ -778,10 +778,12 @@ TEST(syn_with_data)
 		}
 }
 
-// The server may send before the handshake's last ACK, up to the window of the SYN: still SYN_RECV.
+// The server may send before the handshake's last ACK: still SYN_RECV. Nobody has said how much, so
+// its first segment is in the window, and the next ones are an overshoot that is forgiven.
 TEST(data_before_the_last_ack)
 {
-	EACH_BASE ("after the SYN/ACK") {
+	EACH_BASE("after the SYN/ACK")
+	{
 		struct ct_parsed p = syn_ack(), data;
 
 		opened(0, 0);
@@ -789,10 +791,13 @@ TEST(data_before_the_last_ack)
 		data = p;
 		data.tcp_flags = ACK | PSH;
 		data.seq = N(7001);
-		data.payload = 400;
+		data.payload = 200;
 		WANT_VERDICT(packet(&data, CT_REPLY), ACCEPT);
 		WANT_STATE(SYN_RECV);
 		WANT_TIMEOUT(TCP_SYN_RECV);
+		CHECK_EQ(t->peer[CT_REPLY].end, N(7201));
+		data.seq = N(7201);
+		WANT_VERDICT(packet(&data, CT_REPLY), IGNORE);
 		CHECK_EQ(t->peer[CT_REPLY].end, N(7401));
 		p = data;
 		p.seq = N(1001);
@@ -1298,6 +1303,24 @@ TEST(resync)
 			CHECK_EQ(t->peer_flags[CT_REPLY],
 				 CT_TF_SCALE | CT_TF_SACK_PERM | CT_TF_MAXACK);
 		}
+}
+
+// Of a flow that was picked up, the side that answers stays liberal; the SYN's side is known now.
+TEST(resync_of_a_picked_up_flow)
+{
+	struct ct_parsed p;
+
+	base = 0;
+	connection(CT_ORIGINAL);
+	t->peer_flags[CT_ORIGINAL] = t->peer_flags[CT_REPLY] = CT_TF_LIBERAL | CT_TF_SACK_PERM;
+	p = fitting();
+	p.tcp_flags = SYN;
+	packet(&p, CT_ORIGINAL);
+	p = syn_ack();
+	p.ack = p.sack = N(S_END + 1);
+	WANT_VERDICT(packet(&p, CT_REPLY), ACCEPT);
+	CHECK_EQ(t->peer_flags[CT_ORIGINAL], 0);
+	CHECK_EQ(t->peer_flags[CT_REPLY], CT_TF_LIBERAL | CT_TF_MAXACK);
 }
 
 // A SYN without window is remembered as one that offers a byte.
