@@ -164,14 +164,22 @@ static const struct timeout_row {
 	void (*converse)(void);
 	int family; /* 0: both */
 } timeout_rows[CT_T_MAX] = {
-	[CT_T_TCP_SYN_SENT] = { syn_sent, 0 },	     [CT_T_TCP_SYN_RECV] = { syn_recv, 0 },
-	[CT_T_TCP_ESTABLISHED] = { established, 0 }, [CT_T_TCP_FIN_WAIT] = { fin_wait, 0 },
-	[CT_T_TCP_CLOSE_WAIT] = { close_wait, 0 },   [CT_T_TCP_LAST_ACK] = { last_ack, 0 },
-	[CT_T_TCP_TIME_WAIT] = { time_wait, 0 },     [CT_T_TCP_CLOSE] = { closed, 0 },
-	[CT_T_TCP_SYN_SENT2] = { both_open, 0 },     [CT_T_TCP_RETRANS] = { repeated, 0 },
-	[CT_T_TCP_UNACK] = { unacknowledged, 0 },    [CT_T_UDP] = { udp, 0 },
-	[CT_T_UDP_STREAM] = { udp_stream, 0 },	     [CT_T_ICMP] = { ping, CT_IPV4 },
-	[CT_T_ICMPV6] = { ping, CT_IPV6 },	     [CT_T_GENERIC] = { generic, 0 },
+	[CT_T_TCP_SYN_SENT] = { syn_sent, 0 },
+	[CT_T_TCP_SYN_RECV] = { syn_recv, 0 },
+	[CT_T_TCP_ESTABLISHED] = { established, 0 },
+	[CT_T_TCP_FIN_WAIT] = { fin_wait, 0 },
+	[CT_T_TCP_CLOSE_WAIT] = { close_wait, 0 },
+	[CT_T_TCP_LAST_ACK] = { last_ack, 0 },
+	[CT_T_TCP_TIME_WAIT] = { time_wait, 0 },
+	[CT_T_TCP_CLOSE] = { closed, 0 },
+	[CT_T_TCP_SYN_SENT2] = { both_open, 0 },
+	[CT_T_TCP_RETRANS] = { repeated, 0 },
+	[CT_T_TCP_UNACK] = { unacknowledged, 0 },
+	[CT_T_UDP] = { udp, 0 },
+	[CT_T_UDP_STREAM] = { udp_stream, 0 },
+	[CT_T_ICMP] = { ping, CT_IPV4 },
+	[CT_T_ICMPV6] = { ping, CT_IPV6 },
+	[CT_T_GENERIC] = { generic, 0 },
 };
 
 /* --- a packet for each knob, told what it has been set to ------------------------------------ */

@@ -1,7 +1,9 @@
 // SRC:
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The trackers without a state table, and what is left out of a test here: nothing of TCP but its
- * numbers. See flow.h. */
+/*
+ * UDP, ICMP and the protocols nobody knows: what a packet does to its flow, and for how long the
+ * flow is kept then. TCP has its own tests: proto_tcp.c and proto_tcp_window.c.
+ */
 #include "flow.h"
 
 /* --- UDP ------------------------------------------------------------------------------------- */
