@@ -563,7 +563,9 @@ EDGE(s_maxwin_sack, "S.maxwin < win + (sack - ack)", R_END)
 	/* The block acknowledges nothing for good; and the packet may come again. */
 	CHECK_EQ(S->maxack, N(R_END - 1200));
 	CHECK_EQ(t->last_ack, N(R_END - 1200));
+	S->maxack = N(R_END - 1100);
 	WANT(ACCEPTED);
+	CHECK_EQ(S->maxack, N(R_END - 1100));
 	CHECK_EQ(t->retransmits, 1);
 }
 
@@ -962,6 +964,7 @@ TEST(first_in_the_middle)
 			p.win = 3;
 			WANT(ACCEPTED);
 			CHECK_EQ(S->maxwin, 3 << 14);
+			CHECK_EQ(S->maxend, N(9000010 + (3 << 14)));
 		}
 }
 
@@ -1087,10 +1090,13 @@ TEST(picked_up_acknowledges)
 
 	base = 0;
 	p = fitting();
-	begin();
-	CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
-	CHECK_EQ(t->peer[CT_REPLY].end, 0);
-	CHECK_EQ(t->peer[CT_REPLY].maxend, 0);
+	for (int win = 0; win < 2; win++) {
+		p.win = win;
+		begin();
+		CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), CT_R_NONE);
+		CHECK_EQ(t->peer[CT_REPLY].end, 0);
+		CHECK_EQ(t->peer[CT_REPLY].maxend, 0);
+	}
 }
 
 /* --- options of a SYN ------------------------------------------------------------------------ */
