@@ -55,25 +55,52 @@ static const __u8 ct_tcp_table[CT_DIRS][CT_TI_MAX][CT_TCP_STATE_MAX] = {
 		 */
 		/*                 NO     SS     SR     ES     FW     CW     LA     TW     CL     S2 */
 		[CT_TI_SYN]    = ROW(CT_SS, CT_SS, CT_IG, CT_IG, CT_IG, CT_IG, CT_IG, CT_SS, CT_SS, CT_S2),
-		/* Only in answer to a SYN from the other side: S2, or SR which it led to. */
+		/*
+		 * S2: answers the SYN of the other side. SR: so it does, after the other's SYN/ACK.
+		 * All else: the other side has sent no SYN.
+		 */
 		[CT_TI_SYNACK] = ROW(CT_IV, CT_IV, CT_SR, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_SR),
-		/* SS, S2: nothing was answered yet. FW, CW: the second FIN. LA, TW: it again. */
+		/*
+		 * NO, SS, S2: there is nothing to close yet. SR, ES: the first FIN (in SR it is the
+		 * handshake's last ACK, too). FW, CW: the second, whoever sends it. LA, TW: again.
+		 * CL: of no consequence.
+		 */
 		[CT_TI_FIN]    = ROW(CT_IV, CT_IV, CT_FW, CT_FW, CT_LA, CT_LA, CT_LA, CT_TW, CT_CL, CT_IV),
-		/* NO: picked up in the middle. SR: end of the handshake. FW: acknowledges the FIN. */
+		/*
+		 * NO: picked up in the middle (tcp_loose). SS, S2: there is no SYN/ACK to acknowledge.
+		 * SR: the end of the handshake. ES: as it should be. FW: acknowledges the FIN, as far
+		 * as we look. CW: its side may send on. LA: acknowledges the second FIN, if it is no
+		 * challenge (see ct_tcp_packet). TW: again. CL: of no consequence.
+		 */
 		[CT_TI_ACK]    = ROW(CT_ES, CT_IV, CT_ES, CT_ES, CT_CW, CT_CW, CT_TW, CT_TW, CT_CL, CT_IV),
+		/* NO: nothing to reset. All else: closes, as far as it is believed (ct_tcp_reset). */
 		[CT_TI_RST]    = ROW(CT_IV, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL),
+		/* No host sends such packets: the flags have been looked at before. */
 		[CT_TI_NONE]   = ROW(CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV),
 	},
 	[CT_REPLY] = {
-		/* SS, S2: both open at once. TW: the other side opens anew. Else never an answer. */
+		/*
+		 * SS, S2: both open at once. TW: opens anew, from the other side. NO: a flow does not
+		 * begin with its answer. All else: servers don't open.
+		 */
 		/*                 NO     SS     SR     ES     FW     CW     LA     TW     CL     S2 */
 		[CT_TI_SYN]    = ROW(CT_IV, CT_S2, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_SS, CT_IV, CT_S2),
-		/* SS: the answer. SR..CL: again, or the answer to a SYN that we ignored. */
+		/*
+		 * NO: answers nothing. SS, S2: the answer. SR..CL: it again, because its ACK was lost;
+		 * or the answer to a SYN that we ignored (see ct_tcp_ignored).
+		 */
 		[CT_TI_SYNACK] = ROW(CT_IV, CT_SR, CT_IG, CT_IG, CT_IG, CT_IG, CT_IG, CT_IG, CT_IG, CT_SR),
+		/* As above. SR: the server closes before the handshake's last ACK has come. */
 		[CT_TI_FIN]    = ROW(CT_IV, CT_IV, CT_FW, CT_FW, CT_LA, CT_LA, CT_LA, CT_TW, CT_CL, CT_IV),
-		/* SS, S2: a challenge ACK, of a connection only the server still knows. */
+		/*
+		 * NO: nothing is picked up by its answer. SS, S2: a challenge ACK, of a connection only
+		 * the server still knows. SR: data before the handshake's last ACK; if both have opened,
+		 * the end of the handshake (see ct_tcp_packet). The rest as above.
+		 */
 		[CT_TI_ACK]    = ROW(CT_IV, CT_IG, CT_SR, CT_ES, CT_CW, CT_CW, CT_TW, CT_TW, CT_CL, CT_IG),
+		/* As above. SS: refused. */
 		[CT_TI_RST]    = ROW(CT_IV, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL, CT_CL),
+		/* As above. */
 		[CT_TI_NONE]   = ROW(CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV, CT_IV),
 	},
 };
@@ -238,13 +265,14 @@ static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
 	maxackwin = sender->maxwin > CT_TCP_MAXACKWIN ? sender->maxwin : CT_TCP_MAXACKWIN;
 	if (!ct_before(seq, sender->maxend + 1)) { /* I */
 		/*
-		 * Some send more than they may. If that is all that is wrong, and it is not much,
-		 * remember that it has been sent, or its acknowledgement would break III.
+		 * Some send more than they may. If that is all that is wrong, and it is not more
+		 * than R's window again (so none, before R has been seen), remember that it has
+		 * been sent, or its acknowledgement would break III.
 		 */
-		if (receiver->maxwin && ct_after(end, sender->end - receiver->maxwin - 1) &&
-		    ct_after(sack, receiver->end - maxackwin - 1) &&
-		    end - sender->maxend + 1 <= receiver->maxwin &&
-		    ct_before(sack, receiver->end + 1)) {
+		if (end - sender->maxend + 1 <= receiver->maxwin &&
+		    ct_after(end, sender->end - receiver->maxwin - 1) && /* II */
+		    ct_before(sack, receiver->end + 1) && /* III */
+		    ct_after(sack, receiver->end - maxackwin - 1)) { /* IV */
 			sender->end = end;
 			*sender_flags |= CT_TF_UNACKED;
 			return liberal ? CT_W_ACCEPT : CT_W_IGNORE;
@@ -287,7 +315,6 @@ static __always_inline enum ct_tcp_window ct_tcp_window(struct ct_tcp *t,
 			if (t->retransmits < 15)
 				t->retransmits++;
 		} else {
-			t->last_dir = dir;
 			t->last_seq = seq;
 			t->last_ack = ack;
 			t->last_end = end;
@@ -358,10 +385,8 @@ static __always_inline bool ct_tcp_ignored(struct ct_tcp *t, const struct ct_par
 		t->scale[other] = t->last_scaled ? t->last_scale : 0;
 		t->peer_flags[other] = (t->last_scaled ? CT_TF_SCALE : 0) |
 				       (t->last_sack_perm ? CT_TF_SACK_PERM : 0);
-		t->peer[dir & 1] = (struct ct_tcp_peer){};
-		t->scale[dir & 1] = 0;
+		t->peer[dir & 1] = (struct ct_tcp_peer){}; /* begins in ct_tcp_window */
 		t->peer_flags[dir & 1] &= CT_TF_LIBERAL;
-		t->challenge = 0;
 		return true;
 	}
 	ct_tcp_remember(t, p, dir, index);
@@ -554,7 +579,7 @@ ct_global int ct_tcp_packet(struct ct_entry *e, const struct ct_parsed *p, __u32
 
 	t->last_index = index;
 	t->last_dir = dir;
-	if (new == CT_TCP_FIN_WAIT && old != CT_TCP_FIN_WAIT)
+	if (new == CT_TCP_FIN_WAIT) /* no cell leads there from itself */
 		t->peer_flags[dir] |= CT_TF_CLOSE_INIT;
 	step->changed = new != old;
 	e->state = new;
@@ -611,10 +636,10 @@ static __always_inline enum ct_reason ct_tcp_new(struct ct_entry *e, const struc
 	} else {
 		return CT_R_TCP_NO_SYN;
 	}
-	t->last_index = CT_TI_NONE;
+	/* Never refused: it is in the window that it has just opened, or liberal. */
 	ct_tcp_packet(e, p, CT_ORIGINAL, s, &step);
 	e->expires = now + step.timeout;
-	return step.verdict == CT_V_REFUSE ? step.reason : CT_R_NONE;
+	return CT_R_NONE;
 }
 
 #endif

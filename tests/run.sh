@@ -47,6 +47,7 @@ give_up() {
 tests_in() {
 	case $1 in
 	*.c) sed -n 's/^TEST(\([A-Za-z0-9_]*\)).*/\1/p
+		s/^EDGE(\([A-Za-z0-9_]*\),.*/edge_\1/p
 		s/^CONVERSATION(\([A-Za-z0-9_]*\)).*/\1_xdp\n\1_ingress\n\1_egress/p' "$1" ;;
 	*.sh) sed -n 's/^\(test_[A-Za-z0-9_]*\) *().*/\1/p' "$1" ;;
 	esac

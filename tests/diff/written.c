@@ -1057,6 +1057,416 @@ TALK(timeouts_cut_only_what_is_longer)
 	AT(CLOSE);
 }
 
+/* --- every kind of packet in every state ----------------------------------------------------- */
+
+/* The flow of this port, brought into a state; both sides have begun with 100 and 200. */
+static void reach(uint8_t state, uint16_t port)
+{
+	A(SYN, .seq = 100, .port = port);
+	if (state == CT_TCP_SYN_SENT)
+		return;
+	if (state == CT_TCP_SYN_SENT2) {
+		B(SYN, .seq = 200, .port = port);
+		return;
+	}
+	B(SYN | ACK, .seq = 200, .ack = 101, .port = port);
+	if (state == CT_TCP_SYN_RECV)
+		return;
+	A(ACK, .seq = 101, .ack = 201, .port = port);
+	if (state == CT_TCP_ESTABLISHED)
+		return;
+	if (state == CT_TCP_CLOSE) {
+		A(RST, .seq = 101, .port = port);
+		return;
+	}
+	A(FIN | ACK, .seq = 101, .ack = 201, .port = port);
+	if (state == CT_TCP_FIN_WAIT)
+		return;
+	B(ACK, .seq = 201, .ack = 102, .port = port);
+	if (state == CT_TCP_CLOSE_WAIT)
+		return;
+	B(FIN | ACK, .seq = 201, .ack = 102, .port = port);
+	if (state == CT_TCP_LAST_ACK)
+		return;
+	A(ACK, .seq = 102, .ack = 202, .port = port);
+}
+
+/* From either side, each in a flow of its own; then again, and an ACK, to see what it has led to. */
+static void every_packet_in(uint8_t state)
+{
+	static const uint8_t kinds[] = { SYN, SYN | ACK, FIN | ACK, ACK, RST };
+	bool closed_by_a = state >= CT_TCP_FIN_WAIT && state <= CT_TCP_TIME_WAIT;
+	bool closed_by_b = state == CT_TCP_LAST_ACK || state == CT_TCP_TIME_WAIT;
+	uint16_t port = 0;
+
+	for (uint8_t dir = 0; dir < 2; dir++)
+		for (size_t i = 0; i < sizeof(kinds); i++, port++) {
+			uint32_t next[] = { 101 + closed_by_a, 201 + closed_by_b };
+			struct say s = { .kind = SAY_TCP, .dir = dir, .flags = kinds[i],
+					 .port = port };
+
+			reach(state, port);
+			writing->say[writing->n - 1].want_state = state + 1;
+			s.seq = next[dir] - !!(kinds[i] & SYN);
+			s.ack = kinds[i] & ACK ? next[!dir] : 0;
+			add(&s);
+			add(&s);
+			A(ACK, .seq = 101, .ack = 201, .port = port);
+		}
+}
+
+TALK(every_packet_in_syn_sent) { every_packet_in(CT_TCP_SYN_SENT); }
+TALK(every_packet_in_syn_recv) { every_packet_in(CT_TCP_SYN_RECV); }
+TALK(every_packet_in_established) { every_packet_in(CT_TCP_ESTABLISHED); }
+TALK(every_packet_in_fin_wait) { every_packet_in(CT_TCP_FIN_WAIT); }
+TALK(every_packet_in_close_wait) { every_packet_in(CT_TCP_CLOSE_WAIT); }
+TALK(every_packet_in_last_ack) { every_packet_in(CT_TCP_LAST_ACK); }
+TALK(every_packet_in_time_wait) { every_packet_in(CT_TCP_TIME_WAIT); }
+TALK(every_packet_in_close) { every_packet_in(CT_TCP_CLOSE); }
+TALK(every_packet_in_syn_sent2) { every_packet_in(CT_TCP_SYN_SENT2); }
+
+/* --- data on the SYN, and before the handshake's end (TCP Fast Open, RFC 7413) --------------- */
+
+TALK(fast_open)
+{
+	A(SYN, .seq = 100, .payload = 50, .win = 1000, .options = "mss 1460,hex 220a0102030405060708");
+	IS(NEW);
+	B(SYN | ACK, .seq = 200, .ack = 151, .win = 1000);
+	AT(SYN_RECV);
+	B(PSH | ACK, .seq = 201, .ack = 151, .payload = 400, .win = 1000);
+	AT(SYN_RECV);
+	B(PSH | ACK, .seq = 601, .ack = 151, .payload = 400, .win = 1000);
+	A(ACK, .seq = 151, .ack = 1001, .win = 1000);
+	AT(ESTABLISHED);
+	A(PSH | ACK, .seq = 151, .ack = 1001, .payload = 10, .win = 1000);
+	B(ACK, .seq = 1001, .ack = 161, .win = 1000);
+}
+
+TALK(fast_open_data_refused)
+{
+	A(SYN, .seq = 100, .payload = 50, .win = 1000, .options = "hex 2202,nop,nop");
+	B(SYN | ACK, .seq = 200, .ack = 101, .win = 1000);
+	AT(SYN_RECV);
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 50, .win = 1000);
+	AT(ESTABLISHED);
+	B(ACK, .seq = 201, .ack = 151, .win = 1000);
+}
+
+TALK(fast_open_data_half_taken)
+{
+	A(SYN, .seq = 100, .payload = 50, .win = 1000);
+	B(SYN | ACK, .seq = 200, .ack = 121, .win = 1000);
+	A(PSH | ACK, .seq = 121, .ack = 201, .payload = 30, .win = 1000);
+	AT(ESTABLISHED);
+	B(ACK, .seq = 201, .ack = 151, .win = 1000);
+}
+
+TALK(fast_open_acked_too_far)
+{
+	A(SYN, .seq = 100, .payload = 50);
+	B(SYN | ACK, .seq = 200, .ack = 152);
+	IS(INVALID);
+	AT(SYN_SENT);
+	B(SYN | ACK, .seq = 200, .ack = 100);
+	AT(SYN_RECV);
+}
+
+TALK(fast_open_again_without_data)
+{
+	A(SYN, .seq = 100, .payload = 50, .win = 1000, .options = "wscale 2,sackOK");
+	A(SYN, .seq = 100, .win = 500);
+	B(SYN | ACK, .seq = 200, .ack = 151, .win = 1000, .options = "wscale 2,sackOK");
+	AT(SYN_RECV);
+	A(ACK, .seq = 151, .ack = 201, .win = 1000);
+	B(ACK, .seq = 201 + 4001, .ack = 151, .payload = 10, .win = 1000);
+}
+
+TALK(fast_open_again_with_data)
+{
+	A(SYN, .seq = 100, .win = 1000);
+	A(SYN, .seq = 100, .payload = 50, .win = 500);
+	B(SYN | ACK, .seq = 200, .ack = 151, .win = 1000);
+	AT(SYN_RECV);
+	A(SYN, .seq = 100, .payload = 50, .win = 500);
+	B(SYN | ACK, .seq = 200, .ack = 151, .win = 1000);
+	A(ACK, .seq = 151, .ack = 201, .win = 500);
+}
+
+/* The server sends as much as the SYN's window has room for, and one more than that. */
+TALK(fast_open_answer_to_the_edge)
+{
+	A(SYN, .seq = 100, .payload = 50, .win = 1000);
+	B(SYN | ACK, .seq = 200, .ack = 151, .win = 1000);
+	B(ACK, .seq = 200, .ack = 151, .payload = 1, .win = 1000);
+	B(ACK, .seq = 201, .ack = 151, .payload = 1, .win = 1000);
+	B(ACK, .seq = 202, .ack = 151, .payload = 998, .win = 1000);
+	B(ACK, .seq = 1200, .ack = 151, .payload = 1, .win = 1000);
+	A(ACK, .seq = 151, .ack = 1201, .win = 1000);
+}
+
+TALK(fast_open_answer_on_the_syn_ack)
+{
+	A(SYN, .seq = 100, .payload = 50, .win = 1000);
+	B(SYN | ACK, .seq = 200, .ack = 151, .payload = 600, .win = 1000);
+	AT(SYN_RECV);
+	B(ACK, .seq = 801, .ack = 151, .payload = 100, .win = 1000);
+	A(ACK, .seq = 151, .ack = 901, .win = 1000);
+	AT(ESTABLISHED);
+}
+
+TALK(fast_open_reset)
+{
+	A(SYN, .seq = 100, .payload = 50);
+	B(RST | ACK, .seq = 0, .ack = 151);
+	NO_FLOW();
+	A(SYN, .seq = 100, .payload = 50);
+	B(RST | ACK, .seq = 0, .ack = 101);
+	NO_FLOW();
+	A(SYN, .seq = 100, .payload = 50);
+	B(RST | ACK, .seq = 0, .ack = 152);
+}
+
+TALK(fast_open_over_time_wait)
+{
+	closed();
+	A(SYN, .seq = 9000, .payload = 50);
+	IS(NEW);
+	AT(SYN_SENT);
+	B(SYN | ACK, .seq = 8000, .ack = 9051);
+	AT(SYN_RECV);
+	B(ACK, .seq = 8001, .ack = 9051, .payload = 100);
+	A(ACK, .seq = 9051, .ack = 8101);
+	AT(ESTABLISHED);
+}
+
+TALK(fast_open_resync)
+{
+	handshake();
+	A(SYN, .seq = 5000, .payload = 50);
+	AT(ESTABLISHED);
+	B(SYN | ACK, .seq = 9000, .ack = 5001);
+	AT(ESTABLISHED);
+	A(SYN, .seq = 5000, .payload = 50);
+	B(SYN | ACK, .seq = 9000, .ack = 5051);
+	AT(SYN_RECV);
+	B(ACK, .seq = 9001, .ack = 5051, .payload = 10);
+	A(ACK, .seq = 5051, .ack = 9011);
+	AT(ESTABLISHED);
+}
+
+TALK(fast_open_simultaneous)
+{
+	A(SYN, .seq = 100, .payload = 50);
+	B(SYN, .seq = 200, .payload = 60);
+	AT(SYN_SENT2);
+	A(SYN | ACK, .seq = 100, .ack = 261);
+	AT(SYN_RECV);
+	B(SYN | ACK, .seq = 200, .ack = 151);
+	B(ACK, .seq = 261, .ack = 151);
+	AT(ESTABLISHED);
+}
+
+/* Until the client has acknowledged something, all but the first segment is an overshoot. */
+TALK(server_speaks_and_closes_first)
+{
+	A(SYN, .seq = 100, .payload = 5);
+	B(SYN | ACK, .seq = 200, .ack = 106);
+	B(PSH | ACK, .seq = 201, .ack = 106, .payload = 100);
+	AT(SYN_RECV);
+	B(FIN | ACK, .seq = 301, .ack = 106);
+	AT(SYN_RECV);
+	A(ACK, .seq = 106, .ack = 302);
+	AT(ESTABLISHED);
+	B(FIN | ACK, .seq = 301, .ack = 106);
+	AT(FIN_WAIT);
+	A(ACK, .seq = 106, .ack = 302);
+	AT(CLOSE_WAIT);
+	A(FIN | ACK, .seq = 106, .ack = 302);
+	AT(LAST_ACK);
+	B(ACK, .seq = 302, .ack = 107);
+	AT(TIME_WAIT);
+}
+
+TALK(server_closes_with_its_first_segment)
+{
+	A(SYN, .seq = 100, .payload = 5);
+	B(SYN | ACK, .seq = 200, .ack = 106);
+	B(FIN | ACK, .seq = 201, .ack = 106, .payload = 100);
+	AT(FIN_WAIT);
+	A(FIN | ACK, .seq = 106, .ack = 302);
+	AT(LAST_ACK);
+	B(ACK, .seq = 302, .ack = 107);
+	AT(TIME_WAIT);
+}
+
+/* --- what the rules above leave open --------------------------------------------------------- */
+
+/* Picked up, neither side is refused anything; after a resync the SYN's side is, like any other. */
+TALK(picked_up_then_resync)
+{
+	A(ACK, .seq = 100, .ack = 200, .win = 1000);
+	B(ACK, .seq = 200, .ack = 100, .win = 1000);
+	A(SYN, .seq = 7000, .win = 1000);
+	B(SYN | ACK, .seq = 900, .ack = 7001, .win = 1000);
+	AT(SYN_RECV);
+	A(ACK, .seq = 7001, .ack = 901, .win = 1000);
+	AT(ESTABLISHED);
+	A(ACK, .seq = 900000, .ack = 901, .win = 1000);
+	IS(INVALID);
+	B(ACK, .seq = 900000, .ack = 7001, .win = 1000);
+	IS(ESTABLISHED);
+}
+
+TALK(picked_up_then_resync_with_options)
+{
+	A(ACK, .seq = 100, .ack = 200, .win = 1000);
+	B(ACK, .seq = 200, .ack = 100, .win = 1000);
+	A(SYN, .seq = 7000, .win = 1000, .options = "wscale 2,sackOK");
+	B(SYN | ACK, .seq = 900, .ack = 7001, .win = 1000, .options = "wscale 3,sackOK");
+	A(ACK, .seq = 7001, .ack = 901, .win = 1000);
+	AT(ESTABLISHED);
+	A(ACK, .seq = 900000, .ack = 901, .win = 1000);
+	IS(INVALID);
+	B(ACK, .seq = 900000, .ack = 7001, .win = 1000);
+	IS(ESTABLISHED);
+}
+
+TALK(resync_in_last_ack)
+{
+	handshake();
+	A(FIN | ACK, .seq = 101, .ack = 201);
+	B(FIN | ACK, .seq = 201, .ack = 102);
+	A(SYN, .seq = 9000);
+	AT(LAST_ACK);
+	B(SYN | ACK, .seq = 4000, .ack = 9001);
+	AT(SYN_RECV);
+	A(ACK, .seq = 9001, .ack = 4001);
+	AT(ESTABLISHED);
+	B(FIN | ACK, .seq = 4001, .ack = 9001);
+	A(FIN | ACK, .seq = 9001, .ack = 4002);
+	B(ACK, .seq = 4002, .ack = 9002);
+	AT(TIME_WAIT);
+}
+
+TALK(resync_around_the_wrap)
+{
+	handshake();
+	A(SYN, .seq = 0xffffffff, .win = 1000);
+	B(SYN | ACK, .seq = 0xffffffff, .ack = 0, .win = 1000);
+	AT(SYN_RECV);
+	A(ACK, .seq = 0, .ack = 0, .win = 1000);
+	AT(ESTABLISHED);
+	B(ACK, .seq = 0, .ack = 0, .payload = 1000, .win = 1000);
+	A(ACK, .seq = 0, .ack = 1001, .win = 1000);
+	IS(INVALID);
+}
+
+/* A FIN after the SYN in LAST_ACK: the ACK then is no challenge. */
+TALK(no_challenge_in_last_ack)
+{
+	handshake();
+	B(FIN | ACK, .seq = 201, .ack = 101);
+	A(FIN | ACK, .seq = 101, .ack = 202);
+	AT(LAST_ACK);
+	A(SYN, .seq = 9000);
+	A(FIN | ACK, .seq = 101, .ack = 202);
+	AT(LAST_ACK);
+	B(ACK, .seq = 202, .ack = 102);
+	AT(TIME_WAIT);
+}
+
+TALK(reset_train_around_the_wrap)
+{
+	A(SYN, .seq = 100, .win = 1000);
+	B(SYN | ACK, .seq = 0xffffffaa, .ack = 101, .win = 1000);
+	A(ACK, .seq = 101, .ack = 0xffffffab, .win = 1000);
+	AT(ESTABLISHED);
+	B(ACK, .seq = 0xffffffab, .ack = 101, .payload = 100, .win = 1000);
+	B(RST, .seq = 0x10);
+	AT(ESTABLISHED);
+	B(ACK, .seq = 0x0f, .ack = 101, .payload = 1, .win = 1000);
+	B(RST, .seq = 0x10);
+	AT(CLOSE);
+}
+
+/* Before the flow is assured, a reset that acknowledges the end of the last ACK is believed. */
+TALK(reset_that_knows_the_last_ack)
+{
+	A(SYN, .seq = 100, .win = 1000);
+	B(SYN | ACK, .seq = 200, .ack = 101, .win = 1000);
+	B(ACK, .seq = 201, .ack = 101, .win = 1000);
+	AT(SYN_RECV);
+	B(RST | ACK, .seq = 900000, .ack = 202);
+	AT(SYN_RECV);
+	B(RST | ACK, .seq = 900000, .ack = 201);
+	AT(CLOSE);
+}
+
+/* A FIN or reset from each side, out of the window: cut only if 120 s or more are left. */
+TALK(both_sides_refused_shortly_before_the_end)
+{
+	TIMEOUT(TCP_UNACK, 50);
+	TIMEOUT(TCP_ESTABLISHED, 110);
+	handshake();
+	B(FIN | ACK, .seq = 900000, .ack = 101);
+	A(RST, .seq = 900000);
+	TIMEOUT(TCP_ESTABLISHED, 130);
+	A(ACK, .seq = 101, .ack = 201, .win = 999);
+	B(RST, .seq = 900000);
+	A(FIN | ACK, .seq = 900000, .ack = 201);
+}
+
+/* Repeats cut before a reset does, a reset before unacknowledged data, that before a closed window. */
+TALK(which_timeout_comes_first)
+{
+	TIMEOUT(TCP_RETRANS, 50);
+	TIMEOUT(TCP_UNACK, 70);
+	TIMEOUT(TCP_CLOSE, 60);
+	handshake();
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 10, .win = NO_WINDOW);
+	for (int i = 0; i < 3; i++)
+		A(PSH | ACK, .seq = 101, .ack = 201, .payload = 10, .win = NO_WINDOW);
+	B(FIN | ACK, .seq = 201, .ack = 101, .win = 1000);
+	B(RST, .seq = 202);
+	AT(CLOSE);
+}
+
+/* A window is never 0 to the tracker, and a SYN may offer none. */
+TALK(syn_offers_no_window)
+{
+	A(SYN, .seq = 100, .win = NO_WINDOW);
+	B(SYN | ACK, .seq = 200, .ack = 101, .win = NO_WINDOW);
+	B(ACK, .seq = 201, .ack = 101, .payload = 1, .win = NO_WINDOW);
+	A(ACK, .seq = 101, .ack = 201, .win = NO_WINDOW);
+	A(ACK, .seq = 101, .ack = 201, .payload = 2, .win = 10);
+	A(ACK, .seq = 103, .ack = 201, .payload = 1, .win = 10);
+}
+
+/* The second SYN of a simultaneous open moves on: in SYN_SENT2 that begins nothing anew. */
+TALK(simultaneous_open_with_another_syn)
+{
+	A(SYN, .seq = 100, .win = 1000);
+	B(SYN, .seq = 200, .win = 1000);
+	AT(SYN_SENT2);
+	A(SYN, .seq = 101, .win = 500);
+	B(SYN, .seq = 5000, .win = 500);
+	A(SYN | ACK, .seq = 100, .ack = 201, .win = 1000);
+	B(ACK, .seq = 201, .ack = 101, .win = 1000);
+}
+
+/* In SYN_RECV a SYN/ACK with a higher number does. */
+TALK(simultaneous_open_begins_anew)
+{
+	A(SYN, .seq = 100, .win = 1000, .options = "wscale 3,sackOK");
+	B(SYN, .seq = 200, .win = 1000, .options = "wscale 3,sackOK");
+	A(SYN | ACK, .seq = 100, .ack = 201, .win = 1000, .options = "wscale 3,sackOK");
+	AT(SYN_RECV);
+	A(SYN | ACK, .seq = 900, .ack = 201, .win = 700, .options = "wscale 1");
+	AT(SYN_RECV);
+	B(ACK, .seq = 201, .ack = 901, .win = 1000);
+	A(ACK, .seq = 901, .ack = 201, .win = 1000);
+}
+
 /* --- in the middle --------------------------------------------------------------------------- */
 
 TALK(picked_up)
