@@ -160,6 +160,80 @@ static void generic(void)
 	SAY(CT_REPLY);
 }
 
+/* An association, packet by packet; `shows` is the one whose timeout is looked at. */
+static const struct sctp_packet {
+	enum ct_timeout shows;
+	enum ct_dir dir;
+	uint32_t tag;
+	const char *chunks;
+} sctp_packets[] = {
+	{ CT_T_SCTP_CLOSED, CT_ORIGINAL, 0, "init 0xb" },
+	{ CT_T_SCTP_COOKIE_WAIT, CT_REPLY, 0xb, "init_ack 0xa" },
+	{ CT_T_SCTP_COOKIE_ECHOED, CT_ORIGINAL, 0xa, "cookie_echo" },
+	{ CT_T_SCTP_ESTABLISHED, CT_REPLY, 0xb, "cookie_ack" },
+	{ CT_T_SCTP_SHUTDOWN_SENT, CT_ORIGINAL, 0xa, "shutdown" },
+	{ CT_T_SCTP_SHUTDOWN_ACK_SENT, CT_REPLY, 0xb, "shutdown_ack" },
+};
+
+static void sctp_until(enum ct_timeout shows)
+{
+	talk.proto = IPPROTO_SCTP;
+	for (size_t i = 0; !changed; i++) {
+		const struct sctp_packet *p = &sctp_packets[i];
+
+		if (p->shows == shows)
+			change();
+		SAY(p->dir, .chunks = p->chunks, .vtag = p->tag);
+	}
+}
+
+#define SCTP_ROW(name, STATE)                 \
+	static void name(void)                \
+	{                                     \
+		sctp_until(CT_T_SCTP_##STATE); \
+	}
+SCTP_ROW(sctp_closed, CLOSED)
+SCTP_ROW(sctp_cookie_wait, COOKIE_WAIT)
+SCTP_ROW(sctp_cookie_echoed, COOKIE_ECHOED)
+SCTP_ROW(sctp_established, ESTABLISHED)
+SCTP_ROW(sctp_shutdown_sent, SHUTDOWN_SENT)
+SCTP_ROW(sctp_shutdown_ack_sent, SHUTDOWN_ACK_SENT)
+#undef SCTP_ROW
+
+static void sctp_shutdown_recd(void)
+{
+	talk.proto = IPPROTO_SCTP;
+	for (int i = 0; i < 4; i++)
+		SAY(sctp_packets[i].dir, .chunks = sctp_packets[i].chunks,
+		    .vtag = sctp_packets[i].tag);
+	change();
+	SAY(CT_REPLY, .chunks = "shutdown", .vtag = 0xb);
+}
+
+static void sctp_heartbeat_sent(void)
+{
+	talk.proto = IPPROTO_SCTP;
+	change();
+	SAY(CT_ORIGINAL, .chunks = "heartbeat", .vtag = 0xa);
+}
+
+static void gre(void)
+{
+	talk.proto = IPPROTO_GRE;
+	SAY(CT_ORIGINAL);
+	change();
+	SAY(CT_REPLY);
+}
+
+static void gre_stream(void)
+{
+	talk.proto = IPPROTO_GRE;
+	SAY(CT_ORIGINAL);
+	SAY(CT_REPLY);
+	change();
+	SAY(CT_ORIGINAL);
+}
+
 static const struct timeout_row {
 	void (*converse)(void);
 	int family; /* 0: both */
@@ -180,6 +254,16 @@ static const struct timeout_row {
 	[CT_T_ICMP] = { ping, CT_IPV4 },
 	[CT_T_ICMPV6] = { ping, CT_IPV6 },
 	[CT_T_GENERIC] = { generic, 0 },
+	[CT_T_SCTP_CLOSED] = { sctp_closed, 0 },
+	[CT_T_SCTP_COOKIE_WAIT] = { sctp_cookie_wait, 0 },
+	[CT_T_SCTP_COOKIE_ECHOED] = { sctp_cookie_echoed, 0 },
+	[CT_T_SCTP_ESTABLISHED] = { sctp_established, 0 },
+	[CT_T_SCTP_SHUTDOWN_SENT] = { sctp_shutdown_sent, 0 },
+	[CT_T_SCTP_SHUTDOWN_RECD] = { sctp_shutdown_recd, 0 },
+	[CT_T_SCTP_SHUTDOWN_ACK_SENT] = { sctp_shutdown_ack_sent, 0 },
+	[CT_T_SCTP_HEARTBEAT_SENT] = { sctp_heartbeat_sent, 0 },
+	[CT_T_GRE] = { gre, 0 },
+	[CT_T_GRE_STREAM] = { gre_stream, 0 },
 };
 
 /* --- a packet for each knob, told what it has been set to ------------------------------------ */
@@ -273,6 +357,24 @@ static void full(__u32 drop)
 	WANT_FLOWS(1);
 }
 
+static void frag_early(__u32 drop)
+{
+	change();
+	ORIG(ACK, .frag_offset = 800, .payload = 80);
+	WANT_REASON(UNTRACKED, FRAG_EARLY, drop ? DROP : PASS);
+}
+
+static void log_invalid(__u32 on)
+{
+	static struct ct_event events[4];
+
+	listen_begin(0, 1 << CT_EV_INVALID, 65536);
+	change();
+	ORIG(SYN | FIN);
+	CHECK_EQ(listen_take(0, events, 4), !!on);
+	listen_end(0);
+}
+
 static const struct knob_row {
 	void (*converse)(__u32 value);
 	__u32 values[2]; /* from the one to the other, and back */
@@ -286,6 +388,8 @@ static const struct knob_row {
 	[CT_K_MAX] = { max, { 1, 2 } },
 	[CT_K_DROP_INVALID] = { drop_invalid, { 0, 1 } },
 	[CT_K_FULL] = { full, { 0, 1 } },
+	[CT_K_FRAG_EARLY] = { frag_early, { 0, 1 } },
+	[CT_K_LOG_INVALID] = { log_invalid, { 0, IPPROTO_TCP } },
 };
 
 /* --------------------------------------------------------------------------------------------- */
