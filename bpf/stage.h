@@ -146,7 +146,8 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 
 	class = ct_hint_class(e);
 	expires = e->expires;
-	if (dir == CT_REPLY)
+	/* A flow that its answer ends is told of as unreplied, like a refused TCP connection. */
+	if (dir == CT_REPLY && step.verdict != CT_V_CLOSE)
 		e->status |= CT_S_SEEN_REPLY;
 	if (step.assured)
 		e->status |= CT_S_ASSURED;
@@ -155,7 +156,8 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 	if (step.verdict != CT_V_IGNORE)
 		ct_account(pkt, e, dir, s);
 
-	ct_classify(pkt, e->status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW, CT_R_NONE);
+	ct_classify(pkt, dir == CT_REPLY || e->status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW,
+		    CT_R_NONE);
 	ct_show_flow(pkt, e, dir);
 
 	if (unlikely(step.verdict == CT_V_CLOSE)) {

@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, ICMP };
+enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, ICMP, UDPLITE, SCTP, GRE };
 
 #define IP4_HLEN 20
 #define IP6_HLEN 40
 #define TCP_HLEN 20
 #define UDP_HLEN 8
+#define SCTP_HLEN 12
 
 __attribute__((format(printf, 1, 2), noreturn)) static void wrong(const char *format, ...)
 {
@@ -396,6 +397,111 @@ void pkt_udp_no_checksum(struct pkt *p)
 	last(p, UDP)->no_checksum = true;
 }
 
+void pkt_udplite(struct pkt *p, uint16_t sport, uint16_t dport, uint16_t coverage)
+{
+	size_t at = push_l4(p, UDPLITE, IPPROTO_UDPLITE, UDP_HLEN);
+
+	pkt_set16(p, at, sport);
+	pkt_set16(p, at + 2, dport);
+	pkt_set16(p, at + 4, coverage);
+}
+
+void pkt_sctp(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t vtag)
+{
+	size_t at = push_l4(p, SCTP, IPPROTO_SCTP, SCTP_HLEN);
+
+	pkt_set16(p, at, sport);
+	pkt_set16(p, at + 2, dport);
+	pkt_set32(p, at + 4, vtag);
+}
+
+/* What is behind the four bytes that every chunk begins with (RFC 9260, 3.3). */
+static const struct chunk {
+	const char *name;
+	uint8_t type, flags;
+	uint16_t fixed; /* bytes */
+	uint32_t first; /* the first four of them; SCTP_TAG: the argument */
+} sctp_chunks[] = {
+#define SCTP_TAG 0xffffffff
+	{ "data", 0, 3, 12, 1 },	 { "init", 1, 0, 16, SCTP_TAG },
+	{ "init_ack", 2, 0, 24, SCTP_TAG }, { "sack", 3, 0, 12, 1 },
+	{ "heartbeat", 4, 0, 8, 1 << 16 | 8 }, { "heartbeat_ack", 5, 0, 8, 1 << 16 | 8 },
+	{ "abort", 6, 0, 0, 0 },	 { "shutdown", 7, 0, 4, 1 },
+	{ "shutdown_ack", 8, 0, 0, 0 },	 { "error", 9, 0, 4, 4 << 16 | 4 },
+	{ "cookie_echo", 10, 0, 4, 7 },	 { "cookie_ack", 11, 0, 0, 0 },
+	{ "ecne", 12, 0, 4, 1 },	 { "cwr", 13, 0, 4, 1 },
+	{ "shutdown_complete", 14, 0, 0, 0 }, { "forward_tsn", 192, 0, 4, 1 },
+};
+
+/* One chunk into `bytes`, which hold SCTP_CHUNK_ROOM. Its padded length, 0 if the text is wrong. */
+#define SCTP_CHUNK_ROOM 4096
+static size_t sctp_chunk(uint8_t *bytes, const char *text)
+{
+	const struct chunk *c = sctp_chunks;
+	char name[32] = "", argument[32] = "";
+	uint32_t number;
+	size_t len;
+
+	if (!strncmp(text, "hex ", 4)) {
+		for (len = 0, text += 4; sscanf(text, "%2hhx", bytes + len) == 1; len++)
+			text += 2;
+		return *text ? 0 : len;
+	}
+	sscanf(text, "%31s %31s", name, argument);
+	while (strcmp(c->name, name))
+		if (++c == sctp_chunks + sizeof(sctp_chunks) / sizeof(sctp_chunks[0]))
+			return 0;
+	number = strtoul(argument, NULL, 0);
+	len = 4 + c->fixed + (c->type ? 0 : number);
+	if (len + 3 > SCTP_CHUNK_ROOM)
+		return 0;
+	bytes[0] = c->type;
+	bytes[1] = c->flags | !strcmp(argument, "T");
+	put16(bytes + 2, len);
+	if (c->fixed)
+		put32(bytes + 4, c->first == SCTP_TAG ? number : c->first);
+	if (c->type == 1 || c->type == 2) { /* a_rwnd, streams, TSN */
+		put32(bytes + 8, 65536);
+		put32(bytes + 12, 10 << 16 | 10);
+		put32(bytes + 16, 1);
+	}
+	if (c->type == 2) /* state cookie */
+		put32(bytes + 20, 7 << 16 | 8);
+	return (len + 3) & ~3UL;
+}
+
+void pkt_sctp_chunks(struct pkt *p, const char *chunks)
+{
+	char text[512], *save, *t;
+
+	last(p, SCTP);
+	snprintf(text, sizeof(text), "%s", chunks);
+	for (t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
+		uint8_t bytes[SCTP_CHUNK_ROOM] = { 0 };
+		size_t n = sctp_chunk(bytes, t + strspn(t, " "));
+
+		if (!n)
+			wrong("\"%s\" is no SCTP chunk", t);
+		pkt_bytes(p, bytes, n);
+	}
+}
+
+void pkt_gre(struct pkt *p)
+{
+	size_t at = push_l4(p, GRE, IPPROTO_GRE, 4);
+
+	pkt_set16(p, at + 2, ETH_P_IP);
+}
+
+void pkt_gre_call(struct pkt *p, uint16_t call)
+{
+	size_t at = push_l4(p, GRE, IPPROTO_GRE, 12);
+
+	pkt_set16(p, at, 0x3001); /* a key, a sequence number, version 1 */
+	pkt_set16(p, at + 2, 0x880b);
+	pkt_set16(p, at + 6, call);
+}
+
 void pkt_icmp(struct pkt *p, uint8_t type, uint8_t code, uint16_t id, uint16_t seq)
 {
 	const struct pkt_layer *ip = ip_above(p, p->layers);
@@ -466,6 +572,19 @@ static uint16_t fold(uint64_t s)
 	return ~s;
 }
 
+/* CRC32c, least significant bit first (RFC 9260, appendix A): the number as SCTP sends it. */
+static uint32_t crc32c(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = ~0U;
+
+	while (len--) {
+		crc ^= *bytes++;
+		for (int i = 0; i < 8; i++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return __builtin_bswap32(~crc);
+}
+
 static void set_checksum(struct pkt *p, size_t field, size_t from, size_t end, uint64_t pseudo)
 {
 	pkt_set16(p, field, 0);
@@ -512,10 +631,24 @@ void pkt_checksums(struct pkt *p)
 				     ip && ip->kind == IP6 ?
 					     pseudo_header(p, ip, IPPROTO_ICMPV6, len) : 0);
 			break;
+		case UDPLITE: {
+			size_t coverage = pkt_get16(p, l->at + 4);
+
+			if (coverage < UDP_HLEN || coverage > len)
+				coverage = len;
+			set_checksum(p, l->at + 6, l->at, l->at + coverage,
+				     pseudo_header(p, ip, IPPROTO_UDPLITE, len));
+			break;
+		}
+		case SCTP:
+			pkt_set32(p, l->at + 8, 0);
+			pkt_set32(p, l->at + 8, crc32c(p->data + l->at, len));
+			break;
 		case ETH:
 		case VLAN:
 		case IP6:
 		case EXT:
+		case GRE:
 			break;
 		}
 	}
@@ -661,6 +794,16 @@ static void build_l4(struct pkt *p, const struct pkt_desc *d)
 		pkt_udp(p, d->sport, d->dport);
 		if (d->no_checksum)
 			pkt_udp_no_checksum(p);
+	} else if (proto == IPPROTO_UDPLITE) {
+		pkt_udplite(p, d->sport, d->dport, d->coverage);
+	} else if (proto == IPPROTO_SCTP) {
+		pkt_sctp(p, d->sport, d->dport, d->vtag);
+		if (d->chunks)
+			pkt_sctp_chunks(p, d->chunks);
+	} else if (proto == IPPROTO_GRE && d->gre_call) {
+		pkt_gre_call(p, d->call);
+	} else if (proto == IPPROTO_GRE) {
+		pkt_gre(p);
 	} else if (proto == icmp) {
 		build_icmp(p, d);
 	} else {

@@ -103,6 +103,23 @@ void pkt_tcp_options(struct pkt *p, const char *options);
 void pkt_udp(struct pkt *p, uint16_t sport, uint16_t dport);
 /* The UDP header just made says that there is no checksum. */
 void pkt_udp_no_checksum(struct pkt *p);
+/*
+ * UDP-Lite (RFC 3828): the checksum covers `coverage` bytes of header and data, 0: all. What is more
+ * than there is (or 1 to 7) is written as said, and all is covered.
+ */
+void pkt_udplite(struct pkt *p, uint16_t sport, uint16_t dport, uint16_t coverage);
+/* SCTP's common header; chunks follow. */
+void pkt_sctp(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t vtag);
+/*
+ * Chunks behind the SCTP header just made, e.g. "init 5", "cookie_ack,data 100", "abort T" (the flag
+ * that the tag is the sender's own), and "hex 00030000" for bytes as they are. By name: data BYTES,
+ * init TAG, init_ack TAG, sack, heartbeat, heartbeat_ack, abort [T], shutdown, shutdown_ack, error,
+ * cookie_echo, cookie_ack, ecne, cwr, shutdown_complete [T], forward_tsn. Each but hex is padded.
+ */
+void pkt_sctp_chunks(struct pkt *p, const char *chunks);
+/* GRE: version 0 carrying IPv4 (RFC 2784), or 1 carrying PPP of a call (RFC 2637). */
+void pkt_gre(struct pkt *p);
+void pkt_gre_call(struct pkt *p, uint16_t call);
 /* ICMP or ICMPv6, as the IP header wants it. In errors id and seq are halves of the second word. */
 void pkt_icmp(struct pkt *p, uint8_t type, uint8_t code, uint16_t id, uint16_t seq);
 /* What an ICMP error quotes: the IP packet in `about`, up to `max` bytes of it. */
@@ -165,7 +182,12 @@ struct pkt_desc {
 	uint16_t win;            /* 65535; NO_WINDOW for 0 */
 	const char *tcp_options; /* as pkt_tcp_options() */
 
-	bool no_checksum; /* UDP */
+	bool no_checksum;     /* UDP */
+	uint16_t coverage;    /* UDP-Lite */
+	uint32_t vtag;        /* SCTP */
+	const char *chunks;   /* as pkt_sctp_chunks() */
+	bool gre_call;        /* GRE version 1, of the call `call` */
+	uint16_t call;
 
 	uint8_t icmp_type, icmp_code;
 	uint16_t icmp_id, icmp_seq;
