@@ -15,7 +15,7 @@
  * A seed's hook and family follow from it, unless they are given.
  */
 #define _GNU_SOURCE
-#include "diff.h"
+#include "written.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@
 #include "tuple.h"
 
 struct talk_list *writing;
+uint8_t writing_zone;
 struct written *written_first;
 
 unsigned long mutated[M_MAX];
@@ -552,6 +553,14 @@ static int play(struct talk_list *t, enum hook hook, uint64_t seed, bool aloud)
 	return result;
 }
 
+void add(const struct say *s)
+{
+	if (writing->n == TALK_MAX)
+		abort();
+	writing->say[writing->n] = *s;
+	writing->say[writing->n++].zone = writing_zone;
+}
+
 static void remove_say(struct talk_list *t, unsigned int i)
 {
 	memmove(&t->say[i], &t->say[i + 1], (t->n - i - 1) * sizeof(t->say[0]));
@@ -635,6 +644,7 @@ static bool written_one(const struct written *w, bool v6, enum hook hook)
 	memset(&t, 0, sizeof(t));
 	t.v6 = v6;
 	writing = &t;
+	writing_zone = 0;
 	w->write();
 	if (waits(&t) && (hook == EGRESS || v6 != (hook == INGRESS)))
 		return true; /* twice is enough where it takes long */

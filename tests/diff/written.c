@@ -1,55 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Conversations for every rule of the tracker, named after it. a is the left side, b the right one.
- * IS() says what the author believes the kernel does, so that a conversation which misses its rule
- * is noticed; what ours has to do is never written down, the kernel shows it.
- */
-#include "diff.h"
+/* Conversations for every rule of TCP, UDP, ICMP and what is common to all, named after it. */
+#include "written.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-
-static void add(const struct say *s)
-{
-	if (writing->n == TALK_MAX)
-		abort();
-	writing->say[writing->n++] = *s;
-}
-
-#define SAY(what, from, ...) add(&(struct say){ .kind = SAY_##what, .dir = from, __VA_ARGS__ })
-#define A(bits, ...) SAY(TCP, CT_ORIGINAL, .flags = (bits), __VA_ARGS__)
-#define B(bits, ...) SAY(TCP, CT_REPLY, .flags = (bits), __VA_ARGS__)
-#define A_UDP(...)   SAY(UDP, CT_ORIGINAL, __VA_ARGS__)
-#define B_UDP(...)   SAY(UDP, CT_REPLY, __VA_ARGS__)
-#define A_ICMP(...)  SAY(ICMP, CT_ORIGINAL, __VA_ARGS__)
-#define B_ICMP(...)  SAY(ICMP, CT_REPLY, __VA_ARGS__)
-#define A_OTHER(...) SAY(OTHER, CT_ORIGINAL, __VA_ARGS__)
-#define B_OTHER(...) SAY(OTHER, CT_REPLY, __VA_ARGS__)
-#define WAIT(ms)     add(&(struct say){ .kind = SAY_WAIT, .value = (ms) })
-#define A_ERROR(...) SAY(ERROR, CT_ORIGINAL, __VA_ARGS__)
-#define B_ERROR(...) SAY(ERROR, CT_REPLY, __VA_ARGS__)
-#define KNOB(id, v)  add(&(struct say){ .kind = SAY_KNOB, .knob = CT_K_##id, .value = (v) })
-
-#define TIMEOUT(id, v)                                                                             \
-	add(&(struct say){ .kind = SAY_TIMEOUT, .knob = CT_T_##id, .value = (v) })
-
-/* Of the packet before: its class, and the TCP state after it. */
-#define IS(is)	 (writing->say[writing->n - 1].want_class = CT_##is + 1)
-#define AT(at)	 (writing->say[writing->n - 1].want_state = CT_TCP_##at + 1)
-#define NO_FLOW() (writing->say[writing->n - 1].want_state = CT_TCP_STATE_MAX + 1)
-
-#define TALK(title)                                                                                \
-	static void talk_##title(void);                                                            \
-	__attribute__((constructor)) static void register_##title(void)                            \
-	{                                                                                          \
-		static struct written w = { #title, talk_##title, NULL };                          \
-		struct written **last = &written_first;                                            \
-                                                                                                   \
-		while (*last)                                                                      \
-			last = &(*last)->next;                                                     \
-		*last = &w;                                                                        \
-	}                                                                                          \
-	static void talk_##title(void)
 
 /* Next numbers: 101 from a, 201 from b; windows 1000 both, if not said otherwise. */
 static void handshake_with(uint16_t awin, uint16_t bwin, const char *aopt, const char *bopt)
@@ -1282,4 +1235,213 @@ TALK(icmp_error_does_not_touch)
 	A(SYN, .seq = 100);
 	IS(NEW);
 	A_ERROR(.icmp_type = 3, .icmp_code = 1, .quote = IPPROTO_TCP);
+}
+
+/* --- zones ----------------------------------------------------------------------------------- */
+
+/* The same addresses and ports in three zones: as many flows, each with a life of its own. */
+TALK(same_tuple_in_every_zone)
+{
+	for (uint8_t zone = 0; zone < 3; zone++) {
+		ZONE(zone);
+		A(SYN, .seq = 100 * (1U + zone));
+		IS(NEW);
+		AT(SYN_SENT);
+	}
+	ZONE(1);
+	B(SYN | ACK, .seq = 200, .ack = 201);
+	AT(SYN_RECV);
+	ZONE(2);
+	B(SYN | ACK, .seq = 200, .ack = 302);
+	AT(SYN_SENT);
+	IS(INVALID);
+	B(RST | ACK, .ack = 301);
+	NO_FLOW();
+	ZONE(0);
+	A(SYN, .seq = 100);
+	AT(SYN_SENT);
+	ZONE(1);
+	A(ACK, .seq = 201, .ack = 201);
+	AT(ESTABLISHED);
+}
+
+/* An answer that comes in another zone is no answer. */
+TALK(answer_in_another_zone)
+{
+	ZONE(1);
+	A_UDP(.payload = 10);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7);
+	A_OTHER(.payload = 1);
+	ZONE(2);
+	B_UDP(.payload = 10);
+	IS(NEW);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7);
+	IS(INVALID);
+	B_OTHER(.payload = 1);
+	IS(NEW);
+	ZONE(1);
+	B_UDP(.payload = 10);
+	IS(ESTABLISHED);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7);
+	IS(ESTABLISHED);
+}
+
+TALK(error_in_another_zone)
+{
+	ZONE(3);
+	A_UDP(.payload = 10);
+	ZONE(0);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP);
+	IS(INVALID);
+	ZONE(3);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP);
+	IS(RELATED);
+}
+
+TALK(zones_end_apart)
+{
+	ZONE(1);
+	handshake();
+	ZONE(2);
+	handshake();
+	A(RST, .seq = 101);
+	AT(CLOSE);
+	ZONE(1);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	AT(ESTABLISHED);
+	AGE(60);
+	ZONE(2);
+	A(SYN, .seq = 5000);
+	IS(NEW);
+	ZONE(1);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	IS(ESTABLISHED);
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+/* What is over is a miss for the packet that meets it, and for the one after. */
+TALK(expired_flows_are_gone)
+{
+	A_UDP(.payload = 10);
+	AGE(20);
+	A_UDP(.payload = 10);
+	IS(NEW);
+	AGE(40);
+	B_UDP(.payload = 10);
+	IS(NEW);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7);
+	A_OTHER(.payload = 1);
+	AGE(40);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7);
+	IS(INVALID);
+	B_OTHER(.payload = 1);
+	IS(ESTABLISHED);
+	AGE(700);
+	B_OTHER(.payload = 1);
+	IS(NEW);
+}
+
+TALK(expired_in_every_state)
+{
+	A(SYN, .seq = 100);
+	AGE(200);
+	B(SYN | ACK, .seq = 200, .ack = 101);
+	IS(INVALID);
+	NO_FLOW();
+	A(SYN, .seq = 100);
+	B(SYN | ACK, .seq = 200, .ack = 101);
+	AGE(90);
+	A(ACK, .seq = 101, .ack = 201);
+	IS(NEW);
+	AT(ESTABLISHED);
+	AGE(400);
+	handshake();
+	A(FIN | ACK, .seq = 101, .ack = 201, .win = 1000);
+	AGE(200);
+	B(ACK, .seq = 201, .ack = 102, .win = 1000);
+	IS(NEW);
+	AGE(400);
+	closed();
+	AGE(100);
+	A(ACK, .seq = 102, .ack = 202, .win = 1000);
+	IS(ESTABLISHED);
+	AGE(200);
+	A(ACK, .seq = 102, .ack = 202, .win = 1000);
+	IS(NEW);
+	AGE(500);
+	handshake();
+	AGE(500000);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	IS(NEW);
+}
+
+TALK(error_about_an_expired_flow)
+{
+	A_UDP(.payload = 10);
+	AGE(40);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP);
+	IS(INVALID);
+}
+
+TALK(others_expire_meanwhile)
+{
+	for (uint16_t port = 0; port < 20; port++)
+		A_UDP(.payload = 10, .port = port);
+	handshake();
+	AGE(40);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	A_UDP(.payload = 10, .port = 7);
+	IS(NEW);
+}
+
+/* --- super-packets --------------------------------------------------------------------------- */
+
+/*
+ * A packet that stands for many is one to the tracker: its ends, not its segments', are looked at.
+ * No longer than a page here, which is what test_run takes.
+ */
+TALK(super_packet)
+{
+	handshake_with(60000, 60000, "mss 1460", "mss 1460");
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 3000, .segs = 10, .win = 60000);
+	IS(ESTABLISHED);
+	B(ACK, .seq = 201, .ack = 3101, .win = 60000);
+	B(ACK, .seq = 201, .ack = 3101, .payload = 3000, .segs = 3, .win = 60000);
+	A(ACK, .seq = 3101, .ack = 3201, .payload = 3199, .segs = 32, .win = 60000);
+	B(ACK, .seq = 3201, .ack = 6300, .win = 60000);
+	A(ACK, .seq = 6300, .ack = 3201, .win = 60000);
+}
+
+TALK(super_packet_at_the_windows_edge)
+{
+	handshake_with(2000, 2000, "mss 1460", "mss 1460");
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 2000, .segs = 7, .win = 2000);
+	IS(ESTABLISHED);
+	A(PSH | ACK, .seq = 2101, .ack = 201, .payload = 1999, .segs = 7, .win = 2000);
+	B(ACK, .seq = 201, .ack = 2101, .win = 2000);
+	A(PSH | ACK, .seq = 9102, .ack = 201, .payload = 1000, .segs = 2, .win = 2000);
+	IS(INVALID);
+	A(PSH | ACK, .seq = 2101, .ack = 201, .payload = 2001, .segs = 7, .win = 2000);
+	B(ACK, .seq = 201, .ack = 4102, .win = 2000);
+	A(PSH | ACK, .seq = 9102, .ack = 201, .payload = 3000, .segs = 7, .win = 2000);
+	IS(INVALID);
+}
+
+TALK(super_packet_retransmitted)
+{
+	handshake_with(60000, 60000, "mss 1460", "mss 1460");
+	for (int i = 0; i < 6; i++)
+		A(PSH | ACK, .seq = 101, .ack = 201, .payload = 2920, .segs = 2, .win = 60000);
+	B(ACK, .seq = 201, .ack = 1561, .win = 60000);
+	A(FIN | PSH | ACK, .seq = 3021, .ack = 201, .payload = 2920, .segs = 2, .win = 60000);
+	AT(FIN_WAIT);
+}
+
+TALK(super_packet_picks_up)
+{
+	A(ACK, .seq = 101, .ack = 201, .payload = 2920, .segs = 2, .win = 60000);
+	IS(NEW);
+	B(ACK, .seq = 201, .ack = 3021, .win = 60000);
+	IS(ESTABLISHED);
 }
