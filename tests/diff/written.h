@@ -45,6 +45,7 @@ void add(const struct say *s);
 /* Of the packet before: its class, and the TCP state after it. */
 #define IS(is)	 (writing->say[writing->n - 1].want_class = CT_##is + 1)
 #define AT(at)	 (writing->say[writing->n - 1].want_state = CT_TCP_##at + 1)
+#define AT_SCTP(at) (writing->say[writing->n - 1].want_state = CT_SCTP_##at + 1)
 #define NO_FLOW() (writing->say[writing->n - 1].want_state = CT_TCP_STATE_MAX + 1)
 
 #define TALK(title)                                                                                \
