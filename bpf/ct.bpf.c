@@ -149,7 +149,7 @@ int ct_tc_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	}
 	/* Unconfirmed; or without a tag: it crossed an attach, or somebody wiped the tag off. */
-	if (pkt->pub.reason || pkt->parsed.icmp_error)
+	if (pkt->pub.reason || pkt->parsed.icmp_error || pkt->parsed.fragment == CT_FRAG_LATER)
 		return TC_ACT_UNSPEC;
 	pkt->flags |= tag == CT_TAG_UNCONFIRMED ? CT_PKT_UNCONFIRMED : CT_PKT_LOOK;
 	bpf_tail_call(skb, &tc_stages, CT_STAGE_CONFIRM);

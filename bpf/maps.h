@@ -6,6 +6,7 @@
 #ifndef MAPS_H
 #define MAPS_H
 
+#include "frag.h"
 #include "pkt.h"
 
 /*
@@ -37,6 +38,20 @@ struct {
 	__type(key, struct ct_tuple);
 	__type(value, struct ct_entry);
 } unconfirmed SEC(".maps");
+
+/*
+ * Datagrams of which fragments are on their way. An LRU, because they may be lost: fragments then
+ * pass untracked. Touched by fragment.h. Whoever owns one (`busy`, by cmpxchg, with softirqs off,
+ * for less than a microsecond) may read and write it. An element that is deleted or pushed out
+ * while somebody owns it may become another datagram's under his hands: one datagram is then
+ * misjudged, at worst refused, and no flow is touched that it does not name itself.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct ct_frag_key);
+	__type(value, struct ct_datagram);
+} fragments SEC(".maps");
 
 /*
  * The slot index: the keys of the confirmed flows in an array, so that sweeps, dumps, flushes and

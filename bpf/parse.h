@@ -52,17 +52,31 @@ enum ct_tcp_option {
 	CT_TO_ANY = 0x8,       /* something, even if only padding */
 };
 
+/* A packet that is not a whole datagram. */
+enum ct_fragment {
+	CT_FRAG_NONE,
+	CT_FRAG_FIRST, /* lengths inside may exceed it */
+	CT_FRAG_LATER, /* `tuple` has no ports, and IPv6's proto is that of the fragment header */
+};
+
 /* What the trackers need to know of a packet. */
 struct ct_parsed {
 	struct ct_tuple tuple; /* as seen; zone is left 0 */
 	struct ct_tuple inner; /* of the packet an ICMP error is about, as that one was sent */
 	__u32 len;             /* bytes from the IP header to the end of the IP packet */
+	__u32 bytes;           /* of these, what counts: a datagram in fragments adds up to the whole one */
+	__u32 l4_off;          /* where in the frame the header behind IP begins, and ... */
+	__u32 l4_end;          /* ... where the IP packet ends */
+	__u32 frag_id;         /* of a fragment; in network order */
+	__u32 frag_off;        /* bytes of the datagram's payload that come before it */
+	__u32 frag_len;        /* bytes that it has */
+	__u32 need;            /* bytes that the header behind IP says there must be; 0: it doesn't say */
 	__u32 seq;             /* TCP, host order */
 	__u32 ack;
 	__u32 payload;         /* bytes behind the TCP header */
 	__u8 tcp_flags;        /* enum ct_tcp_flag */
 	__u8 icmp_error;       /* `inner` is filled in */
-	__u8 fragment;         /* the first of several: lengths inside may exceed it */
+	__u8 fragment;         /* enum ct_fragment */
 	__u8 walk_next;        /* where ct_skip_ext() is: type of the header, and its offset */
 	__u32 walk_off;
 	__u32 walk_left;       /* bytes of TCP options at walk_off */
@@ -71,7 +85,9 @@ struct ct_parsed {
 	__u8 tos;              /* IPv4 type of service, IPv6 traffic class */
 	__u8 tcp_options;      /* enum ct_tcp_option */
 	__u8 scale;            /* with CT_TO_SCALE */
-	__u8 pad[3];
+	__u8 frag_more;        /* of a fragment: it is not the last one */
+	__u8 hops;             /* IPv6 hop limit */
+	__u8 pad;
 };
 
 /* Headers as they are on the wire, without bit-fields: the same on every machine. */
@@ -158,6 +174,15 @@ struct ct_wire_icmp {
 	__be16 seq;
 };
 
+struct ct_wire_redirect {
+	struct ct_wire_icmp icmp;
+	__be32 target[4];
+	__be32 dst[4];
+	__u8 option;
+	__u8 option_len; /* in units of 8 bytes */
+	__u8 reserved[6];
+};
+
 /* The readable part of the packet. */
 struct ct_frame {
 	const void *data;
@@ -206,6 +231,7 @@ enum ct_icmp_kind {
 	CT_ICMP_ANSWER,
 	CT_ICMP_ERROR,
 	CT_ICMP_ND,
+	CT_ICMP_REDIRECT, /* of IPv6; IPv4's is an error like others */
 };
 
 /*
@@ -245,11 +271,13 @@ static __always_inline enum ct_icmp_kind ct_icmp6_kind(__u8 type)
 	case 129:
 	case 140:
 		return CT_ICMP_ANSWER;
-	case 130 ... 137: /* multicast listeners, routers, neighbours, redirect */
+	case 130 ... 136: /* multicast listeners, routers, neighbours */
 	case 143:         /* listener report v2 */
 	case 151:         /* multicast router discovery */
 	case 152:
 		return CT_ICMP_ND;
+	case 137:
+		return CT_ICMP_REDIRECT;
 	default:
 		return type < 128 ? CT_ICMP_ERROR : CT_ICMP_OTHER;
 	}
@@ -399,21 +427,45 @@ static __always_inline int ct_parse_udp(struct ct_parsed *p, const struct ct_fra
 		return CT_R_UDP_LENGTH;
 	if (len > end - off && !p->fragment)
 		return CT_R_UDP_LENGTH;
+	p->need = len;
 	p->tuple.sport = h->sport;
 	p->tuple.dport = h->dport;
 	return 0;
 }
 
 /*
- * Step over IPv6 extension headers, from p->walk_next at p->walk_off to what they carry. A first
- * fragment sets p->fragment, a later one is CT_R_FRAGMENT. A header of which we can't read the
- * length, or which passes `end`, is CT_R_IP6_EXT_TRUNCATED.
+ * A fragment header, with `len` bytes of the packet from here on. One that says "all of it" (RFC
+ * 6946) changes nothing. A fragment of a fragment is nothing a host makes.
+ */
+static __always_inline int ct_fragment6(struct ct_parsed *p, const struct ct_wire_ext *h, __u32 len)
+{
+	__u32 off = bpf_ntohs(h->frag) & 0xfff8;
+	bool more = h->frag & bpf_htons(1);
+
+	p->bytes -= sizeof(*h);
+	if (!off && !more)
+		return 0;
+	if (p->fragment)
+		return CT_R_FRAG_NESTED;
+	p->fragment = off ? CT_FRAG_LATER : CT_FRAG_FIRST;
+	p->frag_id = h->rest;
+	p->frag_off = off;
+	p->frag_len = len - sizeof(*h);
+	p->frag_more = more;
+	return 0;
+}
+
+/*
+ * Step over IPv6 extension headers, from p->walk_next at p->walk_off to what they carry; behind the
+ * header of a later fragment it ends, for there the packet's payload begins in the middle. A header
+ * of which we can't read the length, or which passes `end`, is CT_R_IP6_EXT_TRUNCATED.
  *
  * The cursor is kept in *p, which is a map's memory, and is read anew in each round: what the
  * verifier has learnt of it on one of the five branches is then forgotten, and the branches meet
  * again as one state. With the cursor in registers the loop is "too large: 1000001 insns".
  */
-static __always_inline int ct_skip_ext(struct ct_parsed *p, const struct ct_frame *f, __u32 end)
+static __always_inline int ct_skip_ext(struct ct_parsed *p, const struct ct_frame *f, __u32 end,
+				       bool inner)
 {
 	for (int i = 0; i <= CT_MAX_EXT_HEADERS; i++) {
 		__u8 type = READ_ONCE(p->walk_next);
@@ -446,16 +498,22 @@ static __always_inline int ct_skip_ext(struct ct_parsed *p, const struct ct_fram
 		if (type == CT_EXT_AUTH)
 			len = ((__u32)h->len + 2) * 4;
 		if (type == CT_EXT_FRAGMENT) {
+			int err = 0;
+
+			if (!inner)
+				err = ct_fragment6(p, h, end - at);
+			else if (h->frag & bpf_htons(0xfff8))
+				err = CT_R_ICMP_INNER;
+			if (err)
+				return err;
 			len = sizeof(*h);
-			if (h->frag & bpf_htons(0xfff8))
-				return CT_R_FRAGMENT;
-			if (h->frag & bpf_htons(1))
-				p->fragment = 1;
 		}
 		if (at + len > end)
 			return CT_R_IP6_EXT_TRUNCATED;
 		WRITE_ONCE(p->walk_next, h->next);
 		WRITE_ONCE(p->walk_off, at + len);
+		if (!inner && p->fragment == CT_FRAG_LATER)
+			return 0;
 	}
 	return CT_R_IP6_EXT_TOO_MANY;
 }
@@ -505,7 +563,7 @@ static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_f
 		__builtin_memcpy(t->dst.ip6, h->dst, sizeof(h->dst));
 		WRITE_ONCE(p->walk_next, h->next);
 		WRITE_ONCE(p->walk_off, off + sizeof(*h));
-		err = ct_skip_ext(p, f, end);
+		err = ct_skip_ext(p, f, end, true);
 		if (err == CT_PARSE_MORE)
 			return err;
 		if (err)
@@ -544,10 +602,36 @@ static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_f
 	return 0;
 }
 
+/*
+ * An ICMPv6 redirect (RFC 4861 4.5) carries the packet that it is about in an option, which the
+ * kernel wants to be the first (nf_conntrack_icmpv6_redirect()). Only a router on the link can have
+ * sent it. Returns 0 and where the packet begins, or what is wrong.
+ */
+static __always_inline int ct_parse_redirect(struct ct_parsed *p, const struct ct_frame *f,
+					     __u32 *off, __u32 end)
+{
+	const struct ct_wire_redirect *h;
+
+	if (*off + sizeof(*h) > end)
+		return CT_R_ICMP_INNER;
+	h = ct_at(f, *off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	if (h->icmp.code)
+		return CT_R_ICMP_TYPE;
+	if (p->hops != 255 || (p->tuple.src.ip6[0] & bpf_htonl(0xffc00000)) != bpf_htonl(0xfe800000))
+		return CT_R_ICMP_REDIRECT;
+	if (h->option != 4 || !h->option_len) /* redirected header */
+		return CT_R_ICMP_INNER;
+	*off += sizeof(*h);
+	return 0;
+}
+
 static __always_inline int ct_parse_icmp(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
 					 __u32 end)
 {
 	const struct ct_wire_icmp *h;
+	int err;
 
 	if (off + sizeof(*h) > end)
 		return CT_R_ICMP_TRUNCATED;
@@ -560,12 +644,19 @@ static __always_inline int ct_parse_icmp(struct ct_parsed *p, const struct ct_fr
 	case CT_ICMP_ANSWER:
 		return 0;
 	case CT_ICMP_ERROR:
-		return ct_parse_inner(p, f, off + sizeof(*h), end);
+		off += sizeof(*h);
+		break;
+	case CT_ICMP_REDIRECT:
+		err = ct_parse_redirect(p, f, &off, end);
+		if (err)
+			return err;
+		break;
 	case CT_ICMP_ND:
 		return CT_R_ND;
 	default:
 		return CT_R_ICMP_TYPE;
 	}
+	return ct_parse_inner(p, f, off, end);
 }
 
 static __always_inline int ct_parse_l4(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
@@ -608,10 +699,21 @@ static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_fra
 	p->tuple.src.ip = h->src;
 	p->tuple.dst.ip = h->dst;
 	p->len = len;
+	p->bytes = len;
 	p->tos = h->tos;
-	if (h->frag & bpf_htons(0x1fff))
-		return CT_R_FRAGMENT;
-	p->fragment = !!(h->frag & bpf_htons(0x2000));
+	p->l4_off = off + header;
+	p->l4_end = off + len;
+	if (h->frag & bpf_htons(0x3fff)) {
+		p->frag_id = h->id;
+		p->frag_off = (bpf_ntohs(h->frag) & 0x1fff) * 8;
+		p->frag_len = len - header;
+		p->frag_more = !!(h->frag & bpf_htons(0x2000));
+		p->fragment = p->frag_off ? CT_FRAG_LATER : CT_FRAG_FIRST;
+		if (p->frag_off) {
+			p->bytes -= header;
+			return 0;
+		}
+	}
 	return ct_parse_l4(p, f, off + header, off + len, how);
 }
 
@@ -638,15 +740,23 @@ static __always_inline int ct_parse_ip6(struct ct_parsed *p, const struct ct_fra
 	__builtin_memcpy(p->tuple.src.ip6, h->src, sizeof(h->src));
 	__builtin_memcpy(p->tuple.dst.ip6, h->dst, sizeof(h->dst));
 	p->len = len;
+	p->bytes = len;
 	p->tos = (h->version_class & 0xf) << 4 | h->class_flow[0] >> 4;
+	p->hops = h->hops;
 	WRITE_ONCE(p->walk_next, h->next);
 	WRITE_ONCE(p->walk_off, off + sizeof(*h));
 	end = off + len;
-	err = ct_skip_ext(p, f, end);
+	err = ct_skip_ext(p, f, end, false);
 	p->tuple.proto = READ_ONCE(p->walk_next);
 	if (err)
 		return err;
-	return ct_parse_l4(p, f, READ_ONCE(p->walk_off), end, how);
+	p->l4_off = READ_ONCE(p->walk_off);
+	p->l4_end = end;
+	if (p->fragment == CT_FRAG_LATER) {
+		p->bytes = p->frag_len;
+		return 0;
+	}
+	return ct_parse_l4(p, f, p->l4_off, end, how);
 }
 
 static __always_inline int ct_parse_l2(struct ct_parsed *p, const struct ct_frame *f, __u32 len,

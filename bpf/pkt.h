@@ -55,4 +55,41 @@ struct ct_pkt {
 	struct ct_entry entry;
 };
 
+static __always_inline void ct_classify(struct ct_pkt *pkt, enum ct_class class,
+					enum ct_reason reason)
+{
+	pkt->pub.class = class;
+	pkt->pub.reason = reason;
+}
+
+static __always_inline enum ct_class ct_reason_class(int reason)
+{
+	switch (reason) {
+#define X(id, class, key, help) \
+	case CT_R_##id:         \
+		return CT_##class;
+		CT_REASONS(X)
+#undef X
+	}
+	return CT_INVALID;
+}
+
+static __always_inline void ct_show_flow(struct ct_pkt *pkt, const struct ct_entry *e,
+					 enum ct_dir dir)
+{
+	pkt->pub.dir = dir;
+	pkt->pub.state = e->state;
+	pkt->pub.status = e->status;
+	pkt->pub.mark = e->mark;
+}
+
+/* The original direction's tuple of the packet's flow, for events. */
+static __always_inline void ct_original(struct ct_pkt *pkt, enum ct_dir dir)
+{
+	if (dir == CT_ORIGINAL)
+		pkt->original = pkt->pub.tuple;
+	else
+		ct_tuple_invert(&pkt->pub.tuple, &pkt->original);
+}
+
 #endif

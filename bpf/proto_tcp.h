@@ -313,6 +313,22 @@ static __always_inline void ct_tcp_relearn(struct ct_tcp *t)
 }
 
 /*
+ * A later fragment of a segment that its connection has accepted: `end` is the sequence number
+ * behind it. What it brings has been sent, as if it had come with the first.
+ */
+static __always_inline void ct_tcp_more(struct ct_tcp *t, enum ct_dir dir, __u32 end)
+{
+	struct ct_tcp_peer *sender = &t->peer[dir & 1], *receiver = &t->peer[!(dir & 1)];
+
+	if (!sender->maxwin || !ct_after(end, sender->end))
+		return;
+	sender->end = end;
+	t->peer_flags[dir & 1] |= CT_TF_UNACKED;
+	if (receiver->maxwin && ct_after(end, sender->maxend))
+		receiver->maxwin += end - sender->maxend;
+}
+
+/*
  * A SYN to a connection in TIME_WAIT or CLOSE is a new one if the old was closed by a FIN, or reset
  * by the side that now sends the SYN (RFC 9293 3.6.1). A reset from the other side may be forged:
  * the SYN is let through, and a SYN/ACK to it will reopen the flow (see ct_tcp_ignored).

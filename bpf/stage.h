@@ -13,6 +13,7 @@
 #ifndef STAGE_H
 #define STAGE_H
 
+#include "fragment.h"
 #include "proto.h"
 #include "table.h"
 
@@ -25,50 +26,13 @@ enum ct_pass {
 /* Seconds after which an entry is no longer expected to be confirmed. */
 #define CT_UNCONFIRMED_SECONDS 20
 
-static __always_inline void ct_classify(struct ct_pkt *pkt, enum ct_class class,
-					enum ct_reason reason)
-{
-	pkt->pub.class = class;
-	pkt->pub.reason = reason;
-}
-
-static __always_inline enum ct_class ct_reason_class(int reason)
-{
-	switch (reason) {
-#define X(id, class, key, help) \
-	case CT_R_##id:         \
-		return CT_##class;
-		CT_REASONS(X)
-#undef X
-	}
-	return CT_INVALID;
-}
-
-static __always_inline void ct_show_flow(struct ct_pkt *pkt, const struct ct_entry *e,
-					 enum ct_dir dir)
-{
-	pkt->pub.dir = dir;
-	pkt->pub.state = e->state;
-	pkt->pub.status = e->status;
-	pkt->pub.mark = e->mark;
-}
-
-/* The original direction's tuple of the packet's flow, for events. */
-static __always_inline void ct_original(struct ct_pkt *pkt, enum ct_dir dir)
-{
-	if (dir == CT_ORIGINAL)
-		pkt->original = pkt->pub.tuple;
-	else
-		ct_tuple_invert(&pkt->pub.tuple, &pkt->original);
-}
-
 static __always_inline void ct_account(struct ct_pkt *pkt, struct ct_entry *e, enum ct_dir dir,
 				       const struct ct_settings *s)
 {
 	if (!s->knob[CT_K_ACCT])
 		return;
 	e->counters[dir & 1].packets += pkt->segments;
-	e->counters[dir & 1].bytes += pkt->parsed.len;
+	e->counters[dir & 1].bytes += pkt->parsed.bytes;
 }
 
 /* What became of the entry a packet met. */
@@ -420,17 +384,29 @@ static __always_inline void ct_in_find(struct ct_pkt *pkt, const struct ct_setti
 static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
 {
 	const struct ct_settings *s = ct_settings();
+	enum ct_joined joined = CT_JOIN_GO_ON;
 
 	if (!s)
 		return CT_PASS;
-	if (pkt->pub.reason)
-		ct_classify(pkt, ct_reason_class(pkt->pub.reason), pkt->pub.reason);
-	else if (pkt->parsed.icmp_error)
-		ct_in_icmp_error(pkt);
-	else
-		ct_in_find(pkt, s);
+	if (unlikely(pkt->parsed.fragment) &&
+	    !(pkt->pub.reason && pkt->parsed.fragment == CT_FRAG_LATER))
+		joined = ct_frag_join(pkt->slot);
+	if (joined == CT_JOIN_GO_ON) {
+		if (pkt->pub.reason)
+			ct_classify(pkt, ct_reason_class(pkt->pub.reason), pkt->pub.reason);
+		else if (pkt->parsed.icmp_error)
+			ct_in_icmp_error(pkt);
+		else
+			ct_in_find(pkt, s);
+		if (unlikely(pkt->parsed.fragment))
+			ct_frag_first(pkt->slot);
+	}
 	ct_count_packet(pkt);
 
+	if (joined == CT_JOIN_DROP) {
+		ct_count(CT_C_DROP_FRAG_EARLY);
+		return CT_DROP;
+	}
 	if (pkt->pub.class == CT_INVALID && s->knob[CT_K_DROP_INVALID]) {
 		ct_count(CT_C_DROP_INVALID);
 		return CT_DROP;

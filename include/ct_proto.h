@@ -73,7 +73,8 @@ enum ct_timeout {
 	X(TIMESTAMP, "timestamp", 1, 1, "remember when each flow began")                           \
 	X(MAX, "max", 0, 0xffffff, "flows the table may hold, both families together")             \
 	X(DROP_INVALID, "drop_invalid", 0, 1, "drop packets of class invalid")                     \
-	X(FULL, "full", 0, 1, "a new flow when only assured ones are left: 0 pass, 1 drop")
+	X(FULL, "full", 0, 1, "a new flow when only assured ones are left: 0 pass, 1 drop")        \
+	X(FRAG_EARLY, "frag_early", 0, 1, "a fragment before its first: 0 pass, untracked; 1 drop")
 
 enum ct_knob {
 #define X(id, key, value, largest, help) CT_K_##id,
@@ -81,5 +82,8 @@ enum ct_knob {
 #undef X
 	CT_K_MAX_,
 };
+
+/* Settings whose 0 and 1 are the words "pass" and "drop". */
+#define CT_KNOB_IS_FATE(knob) ((knob) == CT_K_FULL || (knob) == CT_K_FRAG_EARLY)
 
 #endif

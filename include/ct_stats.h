@@ -42,7 +42,11 @@
 	X(ICMP_INNER, INVALID, "icmp_inner", "an ICMP error whose embedded packet can't be read")  \
 	X(ICMP_UNRELATED, INVALID, "icmp_unrelated", "an ICMP error about no tracked flow")        \
 	X(ICMP_ADDRESS, INVALID, "icmp_address", "an ICMP error not sent to who caused it")        \
-	X(FRAGMENT, UNTRACKED, "fragment", "a fragment other than the first")                      \
+	X(ICMP_REDIRECT, INVALID, "icmp_redirect", "a redirect no router of the link has sent")    \
+	X(FRAG_LENGTH, INVALID, "frag_length", "a fragment of no, odd or impossible length")       \
+	X(FRAG_OVERLAP, INVALID, "frag_overlap", "a fragment of what another has brought already") \
+	X(FRAG_NESTED, INVALID, "frag_nested", "a fragment of a fragment")                         \
+	X(FRAG_EARLY, UNTRACKED, "frag_early", "a later fragment of which no first one is known")  \
 	X(VLAN_TAGS, UNTRACKED, "vlan_tags", "more than two VLAN tags")                            \
 	X(ND, UNTRACKED, "nd", "ICMPv6 neighbour discovery and multicast listener reports")        \
 	X(UNREADABLE, UNTRACKED, "unreadable", "headers beyond what a program can reach")
@@ -80,7 +84,8 @@ enum ct_reason {
 #define CT_DROPS(X)                                                                                \
 	X(DROP_INVALID, "invalid", "packets dropped for being invalid")                            \
 	X(DROP_POLICY, "policy", "packets dropped by the policy program")                          \
-	X(DROP_TABLE_FULL, "table_full", "new flows dropped because the table was full")
+	X(DROP_TABLE_FULL, "table_full", "new flows dropped because the table was full")           \
+	X(DROP_FRAG_EARLY, "frag_early", "fragments dropped for coming before their first")
 
 #define CT_HOOK_SIDES(X)                                                                           \
 	X(INGRESS, "ingress")                                                                      \

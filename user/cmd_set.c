@@ -32,8 +32,8 @@ static const struct key {
 
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 
-/* full=pass|drop: the words of its numbers. */
-static const char *const full_words[] = { "pass", "drop" };
+/* full=pass|drop and the like: the words of their numbers. */
+static const char *const fates[] = { "pass", "drop" };
 
 struct change {
 	const struct key *key;
@@ -66,15 +66,15 @@ static const struct key *find_key(const char *name)
 	return NULL;
 }
 
-static int parse_full(const char *text, uint64_t *value)
+static int parse_fate(const struct key *key, const char *text, uint64_t *value)
 {
-	for (size_t i = 0; i < sizeof(full_words) / sizeof(full_words[0]); i++) {
-		if (strcmp(text, full_words[i]))
+	for (size_t i = 0; i < sizeof(fates) / sizeof(fates[0]); i++) {
+		if (strcmp(text, fates[i]))
 			continue;
 		*value = i;
 		return 0;
 	}
-	return usage_error("it is pass or drop", "full=%s", text);
+	return usage_error("it is pass or drop", "%s=%s", key->name, text);
 }
 
 static int parse_value(const struct key *key, const char *text, uint64_t *value)
@@ -82,8 +82,8 @@ static int parse_value(const struct key *key, const char *text, uint64_t *value)
 	uint64_t least = key->timeout >= 0 ? SECONDS_LEAST : key->knob == CT_K_MAX;
 	char why[64];
 
-	if (key->knob == CT_K_FULL)
-		return parse_full(text, value);
+	if (CT_KNOB_IS_FATE(key->knob))
+		return parse_fate(key, text, value);
 	if (number_parse(text, least, key->most, value))
 		return 0;
 	snprintf(why, sizeof(why), "not a number%s from %" PRIu64 " to %" PRIu64,
@@ -132,8 +132,8 @@ static void show_key(struct out *o, const struct ct_settings *s, const struct ke
 	uint64_t value = read_value(s, key);
 	const char *word = NULL;
 
-	if (key->knob == CT_K_FULL)
-		word = full_words[value != 0];
+	if (CT_KNOB_IS_FATE(key->knob))
+		word = fates[value != 0];
 	if (o->json && word)
 		json_string(&o->writer, key->name, word);
 	else if (o->json)

@@ -58,18 +58,19 @@ static void show_settings(struct out *o, const struct ct_settings *s, uint64_t m
 #define X(id, key, seconds, help) SHOW(key, s->timeout[CT_T_##id] / s->hz, (uint64_t)(seconds))
 	CT_TIMEOUTS(X)
 #undef X
-#define X(id, key, value, largest, help)                       \
-	if (CT_K_##id != CT_K_FULL)                             \
-		SHOW(key, (uint64_t)s->knob[CT_K_##id], CT_K_##id == CT_K_MAX ? max : (uint64_t)(value))
+#define X(id, key, value, largest, help)                                                           \
+	if (!CT_KNOB_IS_FATE(CT_K_##id)) {                                                         \
+		SHOW(key, (uint64_t)s->knob[CT_K_##id],                                            \
+		     CT_K_##id == CT_K_MAX ? max : (uint64_t)(value))                              \
+	} else if (s->knob[CT_K_##id]) {                                                           \
+		if (!begun)                                                                        \
+			out_group(o, "settings");                                                  \
+		begun = true;                                                                      \
+		out_string(o, key, "drop", NULL);                                                  \
+	}
 	CT_KNOBS(X)
 #undef X
 #undef SHOW
-	if (s->knob[CT_K_FULL]) {
-		if (!begun)
-			out_group(o, "settings");
-		begun = true;
-		out_string(o, "full", "drop", NULL);
-	}
 	if (begun)
 		out_group_end(o);
 }

@@ -210,6 +210,7 @@ void world_begin(enum hook hook)
 	delete_all(skel->maps.ct4);
 	delete_all(skel->maps.ct6);
 	delete_all(skel->maps.unconfirmed);
+	delete_all(skel->maps.fragments);
 	zero_array(skel->maps.index4,
 		   old.next_slot[0] < world_size ? old.next_slot[0] : world_size);
 	zero_array(skel->maps.index6,
@@ -578,6 +579,11 @@ size_t table_elements(void)
 size_t unconfirmed_elements(void)
 {
 	return elements(skel->maps.unconfirmed);
+}
+
+size_t fragment_elements(void)
+{
+	return elements(skel->maps.fragments);
 }
 
 void put_unconfirmed(const struct ct_tuple *tuple, const struct ct_entry *e)

@@ -117,6 +117,7 @@ size_t dump(struct ct_flow *flows, size_t max);
 /* Elements of the maps themselves. */
 size_t table_elements(void);
 size_t unconfirmed_elements(void);
+size_t fragment_elements(void); /* datagrams of which something is missing */
 /* The entry as it is in the map, owned or not. */
 int raw_get(const struct ct_tuple *tuple, struct ct_entry *e);
 int raw_put(const struct ct_tuple *tuple, const struct ct_entry *e);

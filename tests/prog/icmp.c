@@ -115,10 +115,10 @@ CONVERSATION(types)
 {
 	pings();
 	for (unsigned int type = 0; type < 256; type++) {
-		bool nd = talk.v6 && ((type >= 130 && type <= 137) || type == 143 || type == 151 ||
+		bool nd = talk.v6 && ((type >= 130 && type <= 136) || type == 143 || type == 151 ||
 				      type == 152);
 		bool error =
-			talk.v6 ? type < 128
+			talk.v6 ? type < 128 || type == 137
 				: type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
 		bool question = talk.v6 ? type == 128 || type == 139
 					: type == 8 || type == 13 || type == 15 || type == 17;

@@ -554,21 +554,10 @@ CONVERSATION(drop_invalid)
 	handshake();
 	ORIG(SYN | ACK);
 	WANT(ESTABLISHED, INVALID, DROP);
-	ORIG(ACK, .frag_offset = 8);
-	WANT_REASON(UNTRACKED, FRAGMENT, PASS);
+	ORIG(ACK, .frag_offset = 8, .payload = 20);
+	WANT_REASON(UNTRACKED, FRAG_EARLY, PASS);
 	CHECK_EQ(counter(CT_C_DROP_INVALID), 3);
 	CHECK_EQ(counter(CT_C_DROP_POLICY), 0);
-}
-
-// Fragments: the first belongs to its flow, later ones are let through untracked.
-CONVERSATION(fragments)
-{
-	handshake();
-	ORIG(ACK, .frag_more = true, .payload = 20, .seq = 101);
-	WANT(ESTABLISHED, ESTABLISHED, PASS);
-	ORIG(ACK, .frag_offset = 40, .payload = 20);
-	WANT_REASON(UNTRACKED, FRAGMENT, PASS);
-	WANT_COUNT(CT_ORIGINAL, 3, 2 * (talk.v6 ? 60 : 40) + (talk.v6 ? 88 : 60));
 }
 
 // Where the interface is not (or no longer) active, nothing is tracked and nothing is counted.

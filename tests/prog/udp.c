@@ -168,37 +168,6 @@ TEST(other_hosts)
 	WANT_FLOWS(0);
 }
 
-// The first fragment opens the flow; those that follow are untracked, counted, and let through.
-CONVERSATION(fragments)
-{
-	struct pkt_desc d;
-	static struct pkt whole, part;
-	struct seen s;
-
-	udp();
-	d = (struct pkt_desc){ .src = talk.a,
-			       .dst = talk.b,
-			       .sport = talk.aport,
-			       .dport = talk.bport,
-			       .payload = 2992 };
-	build_for(talk.hook, &whole, &d);
-	pkt_fragment(&part, &whole, 1400, 1600, 7); /* the later one first */
-	s = send_frame(talk.hook, part.data, part.len, NULL);
-	CHECK_EQ(s.class, CT_UNTRACKED);
-	CHECK_EQ(s.reason, CT_R_FRAGMENT);
-	CHECK_EQ(s.verdict, PASS);
-	WANT_FLOWS(0);
-	pkt_fragment(&part, &whole, 0, 1400, 7);
-	s = send_frame(talk.hook, part.data, part.len, NULL);
-	CHECK_EQ(s.class, CT_NEW);
-	WANT_FLOWS(1);
-	WANT_COUNT(CT_ORIGINAL, 1, 1400 + (talk.v6 ? 48 : 20));
-	if (talk.v6) {
-		UDP_FROM_B(.ext = "f"); /* atomic: a whole packet */
-		WANT_CLASS(ESTABLISHED, PASS);
-	}
-}
-
 // Lengths that lie are invalid, and neither make nor touch a flow.
 CONVERSATION(lying_lengths)
 {

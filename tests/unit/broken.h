@@ -158,9 +158,18 @@ BROKEN_BY(ICMP_INNER)
 	BROKEN(.src = "10.0.2.1", .dst = "10.0.1.1", .icmp_type = 3); /* nothing inside */
 }
 
-BROKEN_BY(FRAGMENT)
+BROKEN_BY(ICMP_REDIRECT)
 {
-	BROKEN_UDP4(.frag_offset = 8);
+	/* From far away: neither the source nor the hop limit is that of a router of the link. */
+	BROKEN(.src = "fd00:1::1", .dst = "fd00:2::1", .icmp_type = 137, .payload = 88);
+	pkt_set16(p, p->l4 + 40, 4 << 8 | 7);
+}
+
+BROKEN_BY(FRAG_NESTED)
+{
+	BROKEN(.src = "fd00:1::1", .dst = "fd00:2::1", .ext = "ff", .sport = 1, .dport = 2);
+	p->data[p->ip + 40 + 3] = 1; /* both say that there is more */
+	p->data[p->ip + 48 + 3] = 1;
 }
 
 BROKEN_BY(VLAN_TAGS)
@@ -185,6 +194,9 @@ static inline bool broken_by_state(int reason)
 	case CT_R_ICMP_UNASKED:
 	case CT_R_ICMP_UNRELATED:
 	case CT_R_ICMP_ADDRESS:
+	case CT_R_FRAG_LENGTH:
+	case CT_R_FRAG_OVERLAP:
+	case CT_R_FRAG_EARLY:
 	case CT_R_UNREADABLE:
 		return true;
 	default:

@@ -357,30 +357,47 @@ TEST(gso_lengths)
 
 /* --- fragments ------------------------------------------------------------------------------- */
 
+static void want_fragment(__u8 which, __u32 id, __u32 off, __u32 len, bool more)
+{
+	CHECK_EQ(got.fragment, which);
+	CHECK_EQ(bpf_ntohl(got.frag_id), id);
+	CHECK_EQ(got.frag_off, off);
+	CHECK_EQ(got.frag_len, len);
+	CHECK_EQ(got.frag_more, more);
+}
+
 // The first fragment has the ports; later ones, told by their offset alone, are not looked into.
 TEST(ip4_fragments)
 {
-	UDP4(.payload = 3000);
+	UDP4(.payload = 3000, .ip4_options = 8);
 	about = p;
 	pkt_fragment(&p, &about, 0, 1400, 42);
 	WANT(parse(0), 0);
 	want_ports(1000, 53);
-	CHECK_EQ(got.fragment, 1);
+	want_fragment(CT_FRAG_FIRST, 42 << 16, 0, 1400, true);
+	CHECK_EQ(got.bytes, 1428);
+	pkt_fragment(&p, &about, 1400, 1608, 42);
+	WANT(parse(0), 0);
+	want_ports(0, 0);
+	want_fragment(CT_FRAG_LATER, 42 << 16, 1400, 1608, false);
+	CHECK_EQ(got.bytes, 1608);
 	for (int offset = 1; offset < 0x2000; offset = offset * 2 + 1) {
 		CHECK_CASE("offset %d", offset);
 		pkt_set16(&p, p.ip + 6, offset);
-		WANT(parse(0), CT_R_FRAGMENT);
+		WANT(parse(0), 0);
+		want_fragment(CT_FRAG_LATER, 42 << 16, 8 * offset, 1608, false);
 		pkt_set16(&p, p.ip + 6, 0x2000 | offset);
-		WANT(parse(0), CT_R_FRAGMENT);
+		WANT(parse(0), 0);
+		want_fragment(CT_FRAG_LATER, 42 << 16, 8 * offset, 1608, true);
 	}
 	CHECK_CASE("DF and the reserved bit");
 	UDP4();
 	pkt_set16(&p, p.ip + 6, 0xc000);
 	WANT(parse(0), 0);
-	CHECK_EQ(got.fragment, 0);
+	CHECK_EQ(got.fragment, CT_FRAG_NONE);
 }
 
-// IPv6: the same; an atomic fragment is a whole packet.
+// IPv6: the same. The headers in front of the fragment header are in every fragment, and count once.
 TEST(ip6_fragments)
 {
 	UDP6(.payload = 3000);
@@ -388,20 +405,52 @@ TEST(ip6_fragments)
 	pkt_fragment(&p, &about, 0, 1400, 42);
 	WANT(parse(0), 0);
 	want_ports(1000, 53);
-	CHECK_EQ(got.fragment, 1);
+	want_fragment(CT_FRAG_FIRST, 42, 0, 1400, true);
+	CHECK_EQ(got.bytes, 1440);
 	pkt_fragment(&p, &about, 1400, 1608, 42);
-	WANT(parse(0), CT_R_FRAGMENT);
-	pkt_fragment(&p, &about, 8, 8, 42);
-	WANT(parse(0), CT_R_FRAGMENT);
-	CHECK_CASE("atomic");
+	WANT(parse(0), 0);
+	want_ports(0, 0);
+	want_fragment(CT_FRAG_LATER, 42, 1400, 1608, false);
+	CHECK_EQ(got.bytes, 1608);
+	CHECK_EQ(got.tuple.proto, IPPROTO_UDP);
+	UDP6(.ext = "hfd", .frag_more = true, .frag_id = 7, .payload = 24);
+	WANT(parse(0), 0);
+	want_ports(1000, 53);
+	want_fragment(CT_FRAG_FIRST, 7, 0, 8 + 8 + 24, true);
+	CHECK_EQ(got.bytes, 40 + 8 + 8 + 8 + 24);
+	CHECK_CASE("what a later fragment begins with is not what it carries");
+	UDP6(.ext = "hfd", .frag_offset = 8, .payload = 24);
+	WANT(parse(0), 0);
+	CHECK_EQ(got.tuple.proto, IPPROTO_DSTOPTS);
+	CHECK_EQ(got.fragment, CT_FRAG_LATER);
+}
+
+// An atomic fragment is a whole packet; its header does not count, as the kernel takes it out.
+TEST(ip6_atomic_fragments)
+{
 	UDP6(.ext = "f", .payload = 10);
 	WANT(parse(0), 0);
-	CHECK_EQ(got.fragment, 0);
+	CHECK_EQ(got.fragment, CT_FRAG_NONE);
 	want_ports(1000, 53);
+	CHECK_EQ(got.len, 40 + 8 + 8 + 10);
+	CHECK_EQ(got.bytes, 40 + 8 + 10);
 	CHECK_CASE("the two reserved bits are not the offset");
 	p.data[p.ip + 43] |= 6;
 	WANT(parse(0), 0);
-	CHECK_EQ(got.fragment, 0);
+	CHECK_EQ(got.fragment, CT_FRAG_NONE);
+	CHECK_CASE("two");
+	UDP6(.ext = "ff", .payload = 10);
+	WANT(parse(0), 0);
+	want_ports(1000, 53);
+	CHECK_CASE("an atomic one around a fragment");
+	p.data[p.ip + 48 + 3] = 1;
+	WANT(parse(0), 0);
+	CHECK_EQ(got.fragment, CT_FRAG_FIRST);
+	CHECK_CASE("a fragment around an atomic one");
+	UDP6(.ext = "ff", .payload = 10);
+	p.data[p.ip + 40 + 3] = 1;
+	WANT(parse(0), 0);
+	CHECK_EQ(got.fragment, CT_FRAG_FIRST);
 }
 
 // A first fragment's UDP length is that of the whole; a TCP header that is split is truncated.
@@ -653,8 +702,8 @@ static char icmp4_is(int type)
 
 static char icmp6_is(int type)
 {
-	/* From 128 on; 137, redirect, is left alone with the other messages among neighbours. */
-	static const char from_128[] = "qannnnnnnn-qa--n-------nn";
+	/* From 128 on; 137, redirect, carries a packet as errors do. */
+	static const char from_128[] = "qannnnnnne-qa--n-------nn";
 
 	if (type < 128)
 		return 'e';
@@ -845,6 +894,57 @@ TEST(icmp_error_inner_header)
 	ABOUT(.src = A6, .dst = B6, .proto = IPPROTO_NONE, .payload = 8);
 	build_error(true, 1, 0);
 	WANT(parse(0), CT_R_ICMP_INNER);
+}
+
+/* A redirect from a router of the link, about a UDP packet; `len` bytes of it, or all. */
+static void build_redirect(const char *from, uint8_t hops, size_t len)
+{
+	static uint8_t data[32 + 8 + sizeof(about.data)];
+	size_t all;
+
+	ABOUT(.src = A6, .dst = B6, .sport = 1000, .dport = 53, .payload = 16);
+	all = 32 + 8 + about.len - about.ip;
+	data[32] = 4; /* redirected header */
+	data[33] = (uint8_t)((all - 32) / 8);
+	memcpy(data + 40, about.data + about.ip, about.len - about.ip);
+	BUILD(.src = from, .dst = A6, .ttl = hops, .icmp_type = 137, .data = data,
+	      .payload = len ? len : all);
+}
+
+// A redirect is about the packet in its first option, if that is the redirected header.
+TEST(icmp6_redirects)
+{
+	build_redirect("fe80::1", 255, 0);
+	WANT(parse(0), 0);
+	CHECK_EQ(got.icmp_error, 1);
+	CHECK_EQ(be16toh(got.inner.sport), 1000);
+	CHECK_EQ(be16toh(got.inner.dport), 53);
+	for (size_t len = 1; len <= 32 + 8 + 40 + 4; len++) {
+		CHECK_CASE("%zu bytes behind the ICMP header", len);
+		build_redirect("fe80::1", 255, len);
+		WANT(parse(0), len < 32 + 8 + 40 + 4 ? CT_R_ICMP_INNER : 0);
+	}
+	CHECK_CASE("another option first");
+	build_redirect("fe80::1", 255, 0);
+	p.data[p.l4 + 40] = 2;
+	WANT(parse(0), CT_R_ICMP_INNER);
+	CHECK_CASE("an option of no length");
+	build_redirect("fe80::1", 255, 0);
+	p.data[p.l4 + 41] = 0;
+	WANT(parse(0), CT_R_ICMP_INNER);
+	CHECK_CASE("a code");
+	build_redirect("fe80::1", 255, 0);
+	p.data[p.l4 + 1] = 1;
+	WANT(parse(0), CT_R_ICMP_TYPE);
+	CHECK_CASE("who may have sent it");
+	build_redirect("febf::1", 255, 0);
+	WANT(parse(0), 0);
+	build_redirect("fec0::1", 255, 0);
+	WANT(parse(0), CT_R_ICMP_REDIRECT);
+	build_redirect("fe7f::1", 255, 0);
+	WANT(parse(0), CT_R_ICMP_REDIRECT);
+	build_redirect("fe80::1", 254, 0);
+	WANT(parse(0), CT_R_ICMP_REDIRECT);
 }
 
 // Quotes of other protocols need their whole IP header, options included, and no more.

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A fragment meets its datagram: see frag.h. `in` asks twice, before and after it looks at a first
+ * fragment; a later one never gets there.
+ */
+#ifndef FRAGMENT_H
+#define FRAGMENT_H
+
+#include "proto.h"
+#include "table.h"
+
+enum ct_joined {
+	CT_JOIN_GO_ON, /* a first fragment, for `in` to look at */
+	CT_JOIN_OVER,  /* it has its class */
+	CT_JOIN_DROP,  /* it came before the first, and is not wanted */
+};
+
+struct ct_frag_wait {
+	struct ct_datagram *d;
+	bool owned;
+};
+
+static long ct_frag_try(__u32 i, void *ctx)
+{
+	struct ct_frag_wait *wait = ctx;
+
+	(void)i;
+	if (__sync_val_compare_and_swap(&wait->d->busy, 0, 1))
+		return 0;
+	wait->owned = true;
+	return 1;
+}
+
+static __noinline bool ct_frag_own_long(struct ct_datagram *d)
+{
+	struct ct_frag_wait wait = { .d = d };
+
+	bpf_loop(CT_OWN_LONG, ct_frag_try, &wait, 0);
+	return wait.owned;
+}
+
+static __always_inline bool ct_frag_own(struct ct_datagram *d)
+{
+	return !__sync_val_compare_and_swap(&d->busy, 0, 1) || ct_frag_own_long(d);
+}
+
+static __always_inline void ct_frag_release(struct ct_datagram *d)
+{
+	barrier(); /* what was written under ownership stays before this */
+	if (ct_weak_memory)
+		__sync_lock_test_and_set(&d->busy, 0);
+	else
+		WRITE_ONCE(d->busy, 0);
+}
+
+static const __u8 ct_frag_none[sizeof(struct ct_datagram)];
+
+/*
+ * The datagram of the record's packet, owned, and its key into `key`. A new one if there is none,
+ * except for a later fragment that is to be dropped for that. NULL: it can't be had.
+ */
+static __always_inline struct ct_datagram *ct_frag_open(struct ct_pkt *pkt, struct ct_frag_key *key,
+							const struct ct_settings *s)
+{
+	bool later = pkt->parsed.fragment == CT_FRAG_LATER;
+	struct ct_datagram *d;
+
+	ct_frag_key_of(key, &pkt->parsed, pkt->pub.zone);
+	d = bpf_map_lookup_elem(&fragments, key);
+	if (d && pkt->now >= READ_ONCE(d->expires)) {
+		bpf_map_delete_elem(&fragments, key);
+		d = NULL;
+	}
+	if (!d) {
+		if (later && s->knob[CT_K_FRAG_EARLY])
+			return NULL;
+		bpf_map_update_elem(&fragments, key, ct_frag_none, BPF_NOEXIST);
+		d = bpf_map_lookup_elem(&fragments, key);
+	}
+	if (!d)
+		return NULL;
+	if (!ct_frag_own(d)) {
+		ct_count(CT_C_CONTENDED);
+		return NULL;
+	}
+	return d;
+}
+
+/* Give it back; a datagram of which all has been seen is forgotten, and its id free for another. */
+static __always_inline void ct_frag_close(struct ct_datagram *d, const struct ct_frag_key *key)
+{
+	bool complete = ct_frag_complete(d);
+
+	ct_frag_release(d);
+	if (complete)
+		bpf_map_delete_elem(&fragments, key);
+}
+
+/*
+ * What came behind the first fragment, `bytes` up to `seq_end`, into its flow: of pub.tuple, in the
+ * table or not yet.
+ */
+ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq_end)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_entry *e;
+
+	if (!pkt || !s || (pkt->pub.class != CT_NEW && pkt->pub.class != CT_ESTABLISHED))
+		return 0;
+	e = &pkt->entry;
+	if (!(pkt->flags & CT_PKT_PREPARED)) {
+		ct_table_key(pkt, &pkt->pub.tuple);
+		e = ct_table_lookup(pkt, pkt->pub.tuple.family);
+		if (!e) {
+			ct_original(pkt, pkt->pub.dir);
+			e = bpf_map_lookup_elem(&unconfirmed, &pkt->original);
+		}
+		if (!e || ct_own(e, pkt->hash))
+			return 0;
+	}
+	if (pkt->pub.tuple.proto == CT_IPPROTO_TCP)
+		ct_tcp_more(&e->l4.tcp, pkt->pub.dir, seq_end);
+	if (s->knob[CT_K_ACCT])
+		e->counters[pkt->pub.dir & 1].bytes += bytes;
+	ct_show_flow(pkt, e, pkt->pub.dir);
+	if (!(pkt->flags & CT_PKT_PREPARED))
+		ct_release(e);
+	return 0;
+}
+
+/*
+ * A fragment, before `in` looks at it. Returns enum ct_joined: a first one has got what came
+ * before it, a later one has its class.
+ */
+ct_global int ct_frag_join(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_frag_key key;
+	struct ct_datagram *d;
+	enum ct_reason reason;
+	__u32 seq_end;
+	bool later;
+
+	if (!pkt || !s)
+		return CT_JOIN_OVER;
+	later = pkt->parsed.fragment == CT_FRAG_LATER;
+	d = ct_frag_open(pkt, &key, s);
+	if (!d) {
+		if (!later)
+			return CT_JOIN_GO_ON;
+		ct_classify(pkt, CT_UNTRACKED, CT_R_FRAG_EARLY);
+		return s->knob[CT_K_FRAG_EARLY] ? CT_JOIN_DROP : CT_JOIN_OVER;
+	}
+	if (!d->expires)
+		d->expires = pkt->now + ct_frag_seconds(key.family) * s->hz;
+	reason = ct_frag_add(d, &pkt->parsed);
+	if (!reason && !later)
+		ct_frag_gather(d, &pkt->parsed, ct_tcp_end(&pkt->parsed));
+	if (!reason)
+		reason = ct_frag_short(d);
+	if (!reason && later && !(d->flags & CT_FRAG_KNOWN)) {
+		d->early += pkt->parsed.bytes;
+		reason = CT_R_FRAG_EARLY;
+	}
+	if (reason || !later) {
+		ct_frag_release(d);
+		if (!reason)
+			return CT_JOIN_GO_ON;
+		ct_classify(pkt, ct_reason_class(reason), reason);
+		return CT_JOIN_OVER;
+	}
+	ct_classify(pkt, d->class, d->reason);
+	pkt->pub.dir = d->dir;
+	pkt->pub.tuple.sport = d->sport;
+	pkt->pub.tuple.dport = d->dport;
+	pkt->pub.tuple.proto = d->proto;
+	seq_end = d->seq + pkt->parsed.frag_off + pkt->parsed.frag_len;
+	ct_frag_close(d, &key);
+	ct_frag_more(record_slot, pkt->parsed.bytes, seq_end);
+	/* As a later hook will see it, which has no ports. */
+	pkt->parsed.tuple.zone = pkt->pub.zone;
+	ct_table_key(pkt, &pkt->parsed.tuple);
+	return CT_JOIN_OVER;
+}
+
+/*
+ * A first fragment, after `in`: what the others are to get. Some may have come between the two, on
+ * another CPU.
+ */
+ct_global int ct_frag_first(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_frag_key key;
+	struct ct_datagram *d;
+	__u32 bytes, seq_end;
+
+	if (!pkt || !s)
+		return 0;
+	d = ct_frag_open(pkt, &key, s);
+	if (!d)
+		return 0;
+	d->class = pkt->pub.class;
+	d->dir = pkt->pub.dir;
+	d->proto = pkt->pub.tuple.proto;
+	d->sport = pkt->pub.tuple.sport;
+	d->dport = pkt->pub.tuple.dport;
+	if (!(d->flags & CT_FRAG_BAD))
+		d->reason = pkt->pub.reason;
+	d->flags |= CT_FRAG_KNOWN;
+	bytes = d->early;
+	d->early = 0;
+	seq_end = d->seq + d->reach;
+	ct_frag_close(d, &key);
+	if (bytes)
+		ct_frag_more(record_slot, bytes, seq_end);
+	return 0;
+}
+
+#endif
