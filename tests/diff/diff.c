@@ -345,7 +345,7 @@ static unsigned int compare(const struct say *s, enum hook hook, const struct vi
 	struct excuse *x;
 	unsigned int d = 0;
 
-	if (k->class != o->class)
+	if (k->class != o->class && !known_class(s, k, o))
 		d |= D_CLASS;
 	if (k->count != o->count)
 		d |= D_COUNT;

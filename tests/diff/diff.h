@@ -76,6 +76,7 @@ struct say {
 	uint16_t from, to;
 	bool fragment; /* it is one, though it be whole */
 	uint16_t id;
+	uint16_t counted; /* bytes that ours has counted of a datagram which never gets complete */
 	bool more; /* nothing is compared before the next has been said */
 
 	uint8_t quote;	 /* SAY_ERROR: the protocol of the packet that it is about */

@@ -86,7 +86,10 @@ static int tun_open(const char *name)
 	return fd;
 }
 
-/* MTUs that leave packets in one piece: what is sent again in fragments is not seen again. */
+/*
+ * Zones are set before fragments are put together (-400), so that those of two zones are not mixed.
+ * MTUs that leave packets in one piece: what is sent again in fragments is not seen again.
+ */
 static const char common[] =
 	"set -e\n"
 	"sysctl -qw net.ipv4.conf.all.rp_filter=0 net.netfilter.nf_conntrack_acct=1\n"
@@ -126,7 +129,7 @@ static const char router[] =
 	"nft -f - <<-END\n"
 	"	table inet diff {\n"
 	"		chain zone {\n"
-	"			type filter hook prerouting priority raw\n"
+	"			type filter hook prerouting priority -450\n"
 	"			$(zones)\n"
 	"		}\n"
 	"		chain forward {\n"
@@ -146,11 +149,11 @@ static const char host[] =
 	"nft -f - <<-END\n"
 	"	table inet diff {\n"
 	"		chain zone {\n"
-	"			type filter hook prerouting priority raw\n"
+	"			type filter hook prerouting priority -450\n"
 	"			$(zones)\n"
 	"		}\n"
 	"		chain ours {\n"
-	"			type filter hook output priority raw\n"
+	"			type filter hook output priority -450\n"
 	"			meta mark != 7 drop\n"
 	"			$(zones)\n"
 	"		}\n"
@@ -740,7 +743,8 @@ static void raw_send(const struct pkt *p)
 	memcpy(&to4.sin_addr, p->data + 16, 4);
 	memcpy(&to6.sin6_addr, p->data + 24, 16);
 	if (sendto(side->raw[v6], p->data, p->len, 0, v6 ? (void *)&to6 : (void *)&to4,
-		   v6 ? sizeof(to6) : sizeof(to4)) < 0)
+		   v6 ? sizeof(to6) : sizeof(to4)) < 0 &&
+	    errno != EPERM) /* dropped: it overlaps another fragment */
 		die("sending a packet");
 }
 

@@ -31,8 +31,22 @@ static struct ct_counters super_packet(const struct say *s, enum hook hook)
 	return (struct ct_counters){ .packets = segs ? segs - 1 : 0 };
 }
 
+/* The kernel has it, and waits for the rest or has thrown all of it away: nothing comes out. */
+static bool fragment_class(const struct say *s, const struct view *k, const struct view *o)
+{
+	return s->fragment && k->class == NO_CLASS &&
+	       (o->class == CT_UNTRACKED || o->class == CT_INVALID);
+}
+
+static struct ct_counters incomplete_datagram(const struct say *s, enum hook hook)
+{
+	(void)hook;
+	return (struct ct_counters){ .packets = s->counted > 0, .bytes = s->counted };
+}
+
 static struct known {
 	const char *name, *why;
+	bool (*class)(const struct say *s, const struct view *k, const struct view *o);
 	/* Explains a timeout, until the next packet of the flow is counted. */
 	bool (*timeout)(const struct say *s, const struct view *k, const struct view *o);
 	/* What ours counts more than the kernel, if it counts the packet. */
@@ -42,17 +56,32 @@ static struct known {
 	{ "inexact reset",
 	  "a reset that is in the window but not exact leaves an established flow with 10 s in 6.18; "
 	  "with 300 s in 6.12.117 and later, and here",
-	  inexact_reset, NULL, 0 },
+	  NULL, inexact_reset, NULL, 0 },
 	{ "atomic fragment",
 	  "the kernel takes a fragment header out before it counts, even where it fragments nothing; "
 	  "we count the packet as it came",
-	  NULL, atomic_fragment, 0 },
+	  NULL, NULL, atomic_fragment, 0 },
 	{ "super-packet",
 	  "the kernel counts a packet that stands for many as one; we count the segments, which are "
 	  "what XDP or the wire would have seen",
-	  NULL, super_packet, 0 },
+	  NULL, NULL, super_packet, 0 },
+	{ "fragment",
+	  "the kernel holds fragments back until the datagram is complete, and nothing comes of one "
+	  "that never is; XDP can't, so each goes its way with the class of the first, or untracked "
+	  "before it, invalid where it overlaps",
+	  fragment_class, NULL, incomplete_datagram, 0 },
 };
 #define KNOWN (sizeof(known) / sizeof(known[0]))
+
+static bool known_class(const struct say *s, const struct view *k, const struct view *o)
+{
+	for (size_t i = 0; i < KNOWN; i++)
+		if (known[i].class && known[i].class(s, k, o)) {
+			known[i].seen++;
+			return true;
+		}
+	return false;
+}
 
 static bool known_timeout(const struct say *s, const struct view *k, const struct view *o)
 {

@@ -1445,3 +1445,154 @@ TALK(super_packet_picks_up)
 	B(ACK, .seq = 201, .ack = 3021, .win = 60000);
 	IS(ESTABLISHED);
 }
+
+/* --- fragments ------------------------------------------------------------------------------- */
+
+/*
+ * The kernel puts a datagram together before it looks at it, ours takes the fragments as they come.
+ * What both make of it is compared when it is complete.
+ */
+static void datagram(enum ct_dir dir, uint16_t id, const char *order)
+{
+	static const uint16_t at[] = { 0, 496, 1000, 0 };
+
+	for (const char *o = order; *o; o++) {
+		int i = *o - '0';
+
+		SAY(UDP, dir, .payload = 1592, .more = o[1] != 0, PART(at[i], at[i + 1], id));
+	}
+}
+
+TALK(fragments_in_order)
+{
+	datagram(CT_ORIGINAL, 7, "012");
+	IS(NEW);
+	datagram(CT_REPLY, 7, "012");
+	IS(ESTABLISHED);
+	datagram(CT_ORIGINAL, 8, "012");
+	IS(ESTABLISHED);
+}
+
+TALK(fragments_in_every_order)
+{
+	static const char *const orders[] = { "012", "021", "102", "120", "201", "210" };
+	uint16_t id = 1;
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+		for (int dir = 0; dir < 2; dir++, id++)
+			datagram(dir, id, orders[i]);
+}
+
+TALK(fragments_id_used_again)
+{
+	for (int i = 0; i < 4; i++) {
+		datagram(CT_ORIGINAL, 7, i & 1 ? "210" : "012");
+		datagram(CT_REPLY, 7, i & 1 ? "012" : "120");
+	}
+}
+
+TALK(fragments_of_two_datagrams_interleaved)
+{
+	A_UDP(.payload = 1592, .port = 1, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, .port = 2, AND_THEN, PART(0, 800, 2));
+	A_UDP(.payload = 1592, .port = 2, AND_THEN, PART(800, 0, 2));
+	A_UDP(.payload = 1592, .port = 1, PART(800, 0, 1));
+	IS(NEW);
+	A_UDP(.payload = 10, .port = 2);
+	IS(NEW);
+}
+
+TALK(fragments_of_tcp_and_icmp)
+{
+	handshake();
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 900, .win = 1000, AND_THEN, PART(0, 400, 3));
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 900, .win = 1000, PART(400, 0, 3));
+	IS(ESTABLISHED);
+	B(ACK, .seq = 201, .ack = 1001, .win = 1000);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7, .payload = 1000, AND_THEN, PART(0, 504, 4));
+	A_ICMP(.icmp_type = 8, .icmp_id = 7, .payload = 1000, PART(504, 0, 4));
+	IS(NEW);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7, .payload = 1000, AND_THEN, PART(504, 0, 4));
+	B_ICMP(.icmp_type = 0, .icmp_id = 7, .payload = 1000, PART(0, 504, 4));
+	IS(ESTABLISHED);
+}
+
+/* What follows it does not matter: the whole is outside the window. */
+TALK(fragments_of_tcp_outside_the_window)
+{
+	handshake();
+	A(PSH | ACK, .seq = 90101, .ack = 201, .payload = 900, AND_THEN, PART(0, 400, 3));
+	A(PSH | ACK, .seq = 90101, .ack = 201, .payload = 900, PART(400, 0, 3));
+	IS(INVALID);
+}
+
+TALK(fragments_of_another_protocol)
+{
+	A_OTHER(.payload = 1000, AND_THEN, PART(0, 504, 4));
+	A_OTHER(.payload = 1000, PART(504, 0, 4));
+	IS(NEW);
+	B_OTHER(.payload = 1000, AND_THEN, PART(504, 0, 4));
+	B_OTHER(.payload = 1000, PART(0, 504, 4));
+	IS(ESTABLISHED);
+}
+
+TALK(fragments_in_zones)
+{
+	ZONE(1);
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	ZONE(2);
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, AND_THEN, PART(800, 0, 1));
+	ZONE(1);
+	A_UDP(.payload = 1592, PART(800, 0, 1));
+	ZONE(2);
+	B_UDP(.payload = 10);
+	IS(ESTABLISHED);
+}
+
+TALK(fragments_expire)
+{
+	datagram(CT_ORIGINAL, 7, "012");
+	AGE(20);
+	datagram(CT_ORIGINAL, 8, "210");
+	AGE(20);
+	datagram(CT_REPLY, 7, "012");
+	IS(ESTABLISHED);
+	AGE(40);
+	datagram(CT_REPLY, 8, "102");
+	IS(NEW);
+}
+
+TALK(fragments_without_the_first)
+{
+	A_UDP(.payload = 1592, PART(800, 0, 1));
+	NO_FLOW();
+	A_UDP(.payload = 10);
+	IS(NEW);
+	A_UDP(.payload = 1592, PART(800, 1000, 2));
+}
+
+/* RFC 5722 for IPv6, and Linux for IPv4 as well: what overlaps is thrown away, all of it. */
+TALK(fragments_that_overlap)
+{
+	A_UDP(.payload = 10);
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, PART(792, 0, 1), .counted = 820);
+}
+
+TALK(fragment_twice)
+{
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, PART(800, 0, 1));
+	B_UDP(.payload = 10);
+}
+
+/* One fragment that is the whole. */
+TALK(fragment_alone)
+{
+	A_UDP(.payload = 10, PART(0, 0, 1));
+	IS(NEW);
+	B_UDP(.payload = 10, PART(0, 0, 1));
+	IS(ESTABLISHED);
+}

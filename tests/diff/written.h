@@ -39,6 +39,10 @@ void add(const struct say *s);
 #define TIMEOUT(id, v)                                                                             \
 	add(&(struct say){ .kind = SAY_TIMEOUT, .knob = CT_T_##id, .value = (v) })
 
+/* Of what it is put behind: bytes `b` to `e` of what IP carries (0: to the end), nothing else yet. */
+#define PART(b, e, number) .fragment = true, .from = (b), .to = (e), .id = (number)
+#define AND_THEN .more = true
+
 /* What is said from here on is in this zone. */
 #define ZONE(n) (writing_zone = (n))
 

@@ -552,6 +552,8 @@ void pkt_lengths(struct pkt *p)
 			pkt_set16(p, l->at + 4, p->len - l->at - IP6_HLEN);
 		else if (l->kind == UDP)
 			pkt_set16(p, l->at + 4, p->len - l->at);
+		else if (l->kind == GRE && l->len == 12)
+			pkt_set16(p, l->at + 4, p->len - l->at - 12);
 	}
 }
 

@@ -61,6 +61,62 @@ TEST(udp6)
 		   "6c6c 6f");
 }
 
+TEST(udplite)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.1.2", .ip_id = 49350,
+					  .df = true, .proto = IPPROTO_UDPLITE, .sport = 5353,
+					  .dport = 53, .coverage = 10, .data = "hello",
+					  .payload = 5 });
+	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0021 c0c6 4000 4088 638c 0a00 0101 0a00"
+		   "0102 14e9 0035 000a 6bda 6865 6c6c 6f");
+}
+
+TEST(udplite6)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:1::2",
+					  .flow_label = 0x4c163, .proto = IPPROTO_UDPLITE,
+					  .sport = 5353, .dport = 53, .coverage = 13,
+					  .data = "hello", .payload = 5 });
+	want_frame("0200 0000 0002 0200 0000 0001 86dd 6004 c163 000d 8840 fd00 0001 0000 0000 0000"
+		   "0000 0000 0001 fd00 0001 0000 0000 0000 0000 0000 0002 14e9 0035 000d ac66 6865"
+		   "6c6c 6f");
+}
+
+// Put together from RFC 9260 by hand, as this kernel has no SCTP; nf_conntrack takes them.
+TEST(sctp)
+{
+	struct pkt_desc d = { .src = "10.0.1.1", .dst = "10.0.1.2", .proto = IPPROTO_SCTP,
+			      .sport = 1000, .dport = 80, .chunks = "init 11" };
+
+	pkt_build(&p, &d);
+	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0034 0000 0000 4084 6444 0a00 0101 0a00"
+		   "0102 03e8 0050 0000 0000 f82e cdb7 0100 0014 0000 000b 0001 0000 000a 000a 0000"
+		   "0001");
+	d.vtag = 7;
+	d.chunks = "cookie_echo, data 1, abort T";
+	pkt_build(&p, &d);
+	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0040 0000 0000 4084 6438 0a00 0101 0a00"
+		   "0102 03e8 0050 0000 0007 dcaf e3ee 0a00 0008 0000 0007 0003 0011 0000 0001 0000"
+		   "0000 0000 0000 0000 0000 0601 0004");
+}
+
+// By hand from RFC 2784 and RFC 2637.
+TEST(gre)
+{
+	struct pkt_desc d = { .src = "10.0.1.1", .dst = "10.0.1.2", .proto = IPPROTO_GRE };
+
+	pkt_build(&p, &d);
+	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0018 0000 0000 402f 64b5 0a00 0101 0a00"
+		   "0102 0000 0800");
+	d.gre_call = true;
+	d.call = 5;
+	d.data = "\xff\x03";
+	d.payload = 2;
+	pkt_build(&p, &d);
+	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0022 0000 0000 402f 64ab 0a00 0101 0a00"
+		   "0102 3001 880b 0002 0005 0000 0000 ff03");
+}
+
 TEST(tcp_syn)
 {
 	pkt_build(&p, &(struct pkt_desc){
