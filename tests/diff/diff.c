@@ -261,7 +261,7 @@ static bool timeouts_differ(long k, long o)
 static bool counters_differ(const struct say *s, enum hook hook, struct excuse *x,
 			    const struct ct_counters k[CT_DIRS], const struct ct_counters o[CT_DIRS])
 {
-	struct ct_counters more = known_more(s, hook);
+	struct ct_counters more = known_more(s, hook, x->tuple.family == CT_IPV6);
 
 	for (int d = 0; d < CT_DIRS; d++) {
 		uint64_t packets = o[d].packets - k[d].packets, bytes = o[d].bytes - k[d].bytes;
@@ -500,6 +500,11 @@ static int play(struct talk_list *t, enum hook hook, uint64_t seed, bool aloud)
 	int result = AGREED;
 
 	excused = 0;
+	for (unsigned int i = 0; i < n; i++)
+		if (seed || t->say[i].fragment) {
+			say_new_ids();
+			break;
+		}
 	kernel_begin(hook);
 	if (!alone)
 		ours_begin(hook);

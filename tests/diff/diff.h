@@ -76,7 +76,7 @@ struct say {
 	uint16_t from, to;
 	bool fragment; /* it is one, though it be whole */
 	uint16_t id;
-	uint16_t counted; /* bytes that ours has counted of a datagram which never gets complete */
+	uint16_t counted; /* bytes behind IP that ours counts of a datagram which never is complete */
 	bool more; /* nothing is compared before the next has been said */
 
 	uint8_t quote;	 /* SAY_ERROR: the protocol of the packet that it is about */
@@ -141,6 +141,9 @@ const char *neighbour_of(bool v6, enum ct_dir who);
 struct ct_tuple tuple_of(const struct say *s, bool v6);
 /* The packet, for a hook, or (l3) as the kernel's TUN devices take it. */
 void say_build(struct pkt *p, const struct say *s, bool v6, bool l3, enum hook hook);
+/* What is left of datagrams that never got complete is in the kernel for half a minute: the talk that
+ * begins uses other ids. */
+void say_new_ids(void);
 /* Segments that the packet is made of at this hook; 0: it is an ordinary one. */
 unsigned int say_segments(const struct say *s, enum hook hook);
 /* As it would stand in written.c. */

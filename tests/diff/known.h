@@ -18,16 +18,17 @@ static bool inexact_reset(const struct say *s, const struct view *k, const struc
 	       !timeouts_differ(o->timeout, (long)now.timeout[CT_T_TCP_UNACK] / HZ);
 }
 
-static struct ct_counters atomic_fragment(const struct say *s, enum hook hook)
+static struct ct_counters atomic_fragment(const struct say *s, enum hook hook, bool v6)
 {
-	(void)hook;
+	(void)hook, (void)v6;
 	return (struct ct_counters){ .bytes = strchr(s->ext, 'f') ? 8 : 0 };
 }
 
-static struct ct_counters super_packet(const struct say *s, enum hook hook)
+static struct ct_counters super_packet(const struct say *s, enum hook hook, bool v6)
 {
 	unsigned int segs = say_segments(s, hook);
 
+	(void)v6;
 	return (struct ct_counters){ .packets = segs ? segs - 1 : 0 };
 }
 
@@ -38,10 +39,12 @@ static bool fragment_class(const struct say *s, const struct view *k, const stru
 	       (o->class == CT_UNTRACKED || o->class == CT_INVALID);
 }
 
-static struct ct_counters incomplete_datagram(const struct say *s, enum hook hook)
+static struct ct_counters incomplete_datagram(const struct say *s, enum hook hook, bool v6)
 {
 	(void)hook;
-	return (struct ct_counters){ .packets = s->counted > 0, .bytes = s->counted };
+	if (!s->counted)
+		return (struct ct_counters){};
+	return (struct ct_counters){ .packets = 1, .bytes = s->counted + (v6 ? 40 : 20) };
 }
 
 static struct known {
@@ -50,7 +53,7 @@ static struct known {
 	/* Explains a timeout, until the next packet of the flow is counted. */
 	bool (*timeout)(const struct say *s, const struct view *k, const struct view *o);
 	/* What ours counts more than the kernel, if it counts the packet. */
-	struct ct_counters (*counters)(const struct say *s, enum hook hook);
+	struct ct_counters (*counters)(const struct say *s, enum hook hook, bool v6);
 	unsigned long seen;
 } known[] = {
 	{ "inexact reset",
@@ -93,13 +96,13 @@ static bool known_timeout(const struct say *s, const struct view *k, const struc
 	return false;
 }
 
-static struct ct_counters known_more(const struct say *s, enum hook hook)
+static struct ct_counters known_more(const struct say *s, enum hook hook, bool v6)
 {
 	struct ct_counters sum = {};
 
 	for (size_t i = 0; i < KNOWN; i++)
 		if (known[i].counters) {
-			struct ct_counters more = known[i].counters(s, hook);
+			struct ct_counters more = known[i].counters(s, hook, v6);
 
 			sum.packets += more.packets;
 			sum.bytes += more.bytes;

@@ -168,6 +168,13 @@ static void spoil(struct pkt *p, const struct say *s, bool v6)
 	}
 }
 
+static uint16_t first_id;
+
+void say_new_ids(void)
+{
+	first_id += 16;
+}
+
 static void build(struct pkt *p, const struct say *s, bool v6, bool l3, enum hook hook)
 {
 	struct pkt_desc d = {
@@ -218,7 +225,7 @@ static void build(struct pkt *p, const struct say *s, bool v6, bool l3, enum hoo
 		size_t len = p->len - p->ip - (v6 ? 40 : 20), to = s->to && s->to < len ? s->to : len;
 
 		whole = *p;
-		pkt_fragment(p, &whole, s->from, to - s->from, s->id);
+		pkt_fragment(p, &whole, s->from, to - s->from, (uint16_t)(first_id + s->id));
 	}
 }
 

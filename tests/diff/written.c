@@ -1577,7 +1577,7 @@ TALK(fragments_that_overlap)
 {
 	A_UDP(.payload = 10);
 	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
-	A_UDP(.payload = 1592, PART(792, 0, 1), .counted = 820);
+	A_UDP(.payload = 1592, PART(792, 0, 1), .counted = 800);
 }
 
 TALK(fragment_twice)
