@@ -32,6 +32,16 @@ enum { false, true };
 #define bpf_ntohl(x) be32toh(x)
 #define barrier_var(x) ((void)(x))
 
+static inline long bpf_loop(__u32 times, long (*step)(__u32 i, void *ctx), void *ctx, __u64 flags)
+{
+	__u32 i = 0;
+
+	(void)flags;
+	while (i < times && !step(i, ctx))
+		i++;
+	return i;
+}
+
 #endif
 
 /*
@@ -56,13 +66,17 @@ enum { false, true };
 /* <linux/if_ether.h>, <linux/in.h>: macros, which BTF does not carry. */
 #define CT_ETH_P_IP 0x0800
 #define CT_ETH_P_IPV6 0x86dd
+#define CT_ETH_P_PPTP 0x880b
 #define CT_ETH_P_8021Q 0x8100
 #define CT_ETH_P_8021AD 0x88a8
 
 #define CT_IPPROTO_ICMP 1
 #define CT_IPPROTO_TCP 6
 #define CT_IPPROTO_UDP 17
+#define CT_IPPROTO_GRE 47
 #define CT_IPPROTO_ICMPV6 58
+#define CT_IPPROTO_SCTP 132
+#define CT_IPPROTO_UDPLITE 136
 
 /* IPv6 extension headers, as ipv6_ext_hdr() knows them. */
 #define CT_EXT_HOPOPTS 0

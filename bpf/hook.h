@@ -224,7 +224,7 @@ ct_global int ct_where(struct __sk_buff *skb)
 		return CT_WHERE_LATER;
 	fib.family = t->family;
 	fib.l4_protocol = t->proto;
-	if (t->proto == CT_IPPROTO_TCP || t->proto == CT_IPPROTO_UDP) {
+	if (ct_has_ports(t->proto)) {
 		fib.sport = t->sport;
 		fib.dport = t->dport;
 	}

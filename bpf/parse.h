@@ -28,6 +28,7 @@
 #define CT_MAX_VLAN_TAGS 2
 #define CT_TCP_MAX_OPTIONS 40
 #define CT_TCP_MAX_SCALE 14 /* RFC 7323 2.3 */
+#define CT_SCTP_MAX_CONTROL 16 /* chunks that go into ct_parsed.chunks */
 
 /* How the frame begins, and what its length fields may be worth. */
 #define CT_FRAME_L3  0x1 /* with the IP header; the version tells which */
@@ -52,6 +53,35 @@ enum ct_tcp_option {
 	CT_TO_ANY = 0x8,       /* something, even if only padding */
 };
 
+/*
+ * SCTP chunks (RFC 9260 3.2) as the tracker sees them: those of its table, and how the others are
+ * called in a set of 1 << enum ct_sctp_chunk.
+ */
+enum ct_sctp_chunk {
+	CT_SC_END, /* of a list */
+	CT_SC_INIT,
+	CT_SC_INIT_ACK,
+	CT_SC_ABORT,
+	CT_SC_SHUTDOWN,
+	CT_SC_SHUTDOWN_ACK,
+	CT_SC_ERROR,
+	CT_SC_COOKIE_ECHO,
+	CT_SC_COOKIE_ACK,
+	CT_SC_SHUTDOWN_COMPLETE,
+	CT_SC_HEARTBEAT,
+	CT_SC_HEARTBEAT_ACK,
+	CT_SC_ABORT_T, /* with the T bit: the tag is that of the other direction */
+	CT_SC_SHUTDOWN_COMPLETE_T,
+	CT_SC_DATA,
+	CT_SC_OTHER,
+};
+
+/* Chunks that have to be the only one of their packet, or the first. */
+#define CT_SC_ALONE                                                                                \
+	(1 << CT_SC_INIT | 1 << CT_SC_INIT_ACK | 1 << CT_SC_SHUTDOWN_COMPLETE |                    \
+	 1 << CT_SC_SHUTDOWN_COMPLETE_T)
+#define CT_SC_FIRST (CT_SC_ALONE | 1 << CT_SC_COOKIE_ECHO | 1 << CT_SC_COOKIE_ACK)
+
 /* A packet that is not a whole datagram. */
 enum ct_fragment {
 	CT_FRAG_NONE,
@@ -71,23 +101,34 @@ struct ct_parsed {
 	__u32 frag_off;        /* bytes of the datagram's payload that come before it */
 	__u32 frag_len;        /* bytes that it has */
 	__u32 need;            /* bytes that the header behind IP says there must be; 0: it doesn't say */
-	__u32 seq;             /* TCP, host order */
-	__u32 ack;
+	union {
+		struct { /* TCP, in host order */
+			__u32 seq;
+			__u32 ack;
+			__u32 sack;       /* `ack`, or the highest right edge of the SACK blocks above it */
+			__u16 win;        /* as it is in the header */
+			__u8 tcp_flags;   /* enum ct_tcp_flag */
+			__u8 tcp_options; /* enum ct_tcp_option */
+		};
+		struct { /* SCTP */
+			__be32 tag;       /* verification tag */
+			__be32 init_tag;  /* of an INIT or INIT ACK */
+			__u64 chunks;     /* enum ct_sctp_chunk, 4 bits each, the first one lowest */
+		};
+	};
 	__u32 payload;         /* bytes behind the TCP header */
-	__u8 tcp_flags;        /* enum ct_tcp_flag */
 	__u8 icmp_error;       /* `inner` is filled in */
 	__u8 fragment;         /* enum ct_fragment */
 	__u8 walk_next;        /* where ct_skip_ext() is: type of the header, and its offset */
-	__u32 walk_off;
-	__u32 walk_left;       /* bytes of TCP options at walk_off */
-	__u32 sack;            /* TCP: `ack`, or the highest right edge of the SACK blocks above it */
-	__u16 win;             /* TCP, as it is in the header */
 	__u8 tos;              /* IPv4 type of service, IPv6 traffic class */
-	__u8 tcp_options;      /* enum ct_tcp_option */
-	__u8 scale;            /* with CT_TO_SCALE */
+	__u32 walk_off;
+	__u32 walk_left;       /* bytes of TCP options or SCTP chunks at walk_off */
+	__u16 chunk_set;       /* SCTP: 1 << enum ct_sctp_chunk */
+	__u8 chunk_count;      /* in `chunks` */
+	__u8 scale;            /* TCP, with CT_TO_SCALE */
 	__u8 frag_more;        /* of a fragment: it is not the last one */
 	__u8 hops;             /* IPv6 hop limit */
-	__u8 pad;
+	__u8 pad[2];
 };
 
 /* Headers as they are on the wire, without bit-fields: the same on every machine. */
@@ -164,6 +205,38 @@ struct ct_wire_udp {
 	__be16 dport;
 	__be16 len;
 	__be16 check;
+};
+
+struct ct_wire_sctp {
+	__be16 sport;
+	__be16 dport;
+	__be32 tag;
+	__be32 crc;
+};
+
+struct ct_wire_chunk {
+	__u8 type;
+	__u8 flags;
+	__be16 len; /* this header included, padding not */
+};
+
+struct ct_wire_init {
+	__be32 tag;
+	__be32 window;
+	__be16 out_streams;
+	__be16 in_streams;
+	__be32 tsn;
+};
+
+struct ct_wire_gre {
+	__be16 flags; /* version in the lowest three bits */
+	__be16 proto;
+};
+
+struct ct_wire_pptp { /* RFC 2637 4.1: GRE version 1 */
+	struct ct_wire_gre gre;
+	__be16 payload;
+	__be16 call_id;
 };
 
 struct ct_wire_icmp {
@@ -291,6 +364,12 @@ static __always_inline enum ct_icmp_kind ct_icmp_kind(__u8 family, __u8 type)
 static __always_inline bool ct_is_icmp(const struct ct_tuple *t)
 {
 	return t->proto == (t->family == CT_IPV4 ? CT_IPPROTO_ICMP : CT_IPPROTO_ICMPV6);
+}
+
+static __always_inline bool ct_has_ports(__u8 proto)
+{
+	return proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP || proto == CT_IPPROTO_SCTP ||
+	       proto == CT_IPPROTO_UDPLITE;
 }
 
 static __always_inline void ct_tuple_icmp(struct ct_tuple *t, const struct ct_wire_icmp *h)
@@ -430,6 +509,198 @@ static __always_inline int ct_parse_udp(struct ct_parsed *p, const struct ct_fra
 	p->need = len;
 	p->tuple.sport = h->sport;
 	p->tuple.dport = h->dport;
+	return 0;
+}
+
+/*
+ * UDP-Lite (RFC 3828) has a checksum's coverage where UDP has a length; 0: all of it. There is no
+ * packet without a checksum (udplite_error() in nf_conntrack_proto_udp.c).
+ */
+static __always_inline int ct_parse_udplite(struct ct_parsed *p, const struct ct_frame *f,
+					    __u32 off, __u32 end)
+{
+	const struct ct_wire_udp *h;
+	__u32 coverage;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_UDPLITE_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	coverage = bpf_ntohs(h->len);
+	if (coverage && coverage < sizeof(*h))
+		return CT_R_UDPLITE_COVERAGE;
+	if (coverage > end - off && !p->fragment)
+		return CT_R_UDPLITE_COVERAGE;
+	if (!h->check)
+		return CT_R_UDPLITE_UNCHECKED;
+	p->need = coverage;
+	p->tuple.sport = h->sport;
+	p->tuple.dport = h->dport;
+	return 0;
+}
+
+static __always_inline enum ct_sctp_chunk ct_chunk_kind(__u8 type, __u8 flags)
+{
+	switch (type) {
+	case 0:
+		return CT_SC_DATA;
+	case 1:
+		return CT_SC_INIT;
+	case 2:
+		return CT_SC_INIT_ACK;
+	case 4:
+		return CT_SC_HEARTBEAT;
+	case 5:
+		return CT_SC_HEARTBEAT_ACK;
+	case 6:
+		return flags & 1 ? CT_SC_ABORT_T : CT_SC_ABORT;
+	case 7:
+		return CT_SC_SHUTDOWN;
+	case 8:
+		return CT_SC_SHUTDOWN_ACK;
+	case 9:
+		return CT_SC_ERROR;
+	case 10:
+		return CT_SC_COOKIE_ECHO;
+	case 11:
+		return CT_SC_COOKIE_ACK;
+	case 14:
+		return flags & 1 ? CT_SC_SHUTDOWN_COMPLETE_T : CT_SC_SHUTDOWN_COMPLETE;
+	default:
+		return CT_SC_OTHER;
+	}
+}
+
+static __always_inline int ct_parse_sctp(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
+					 __u32 end)
+{
+	const struct ct_wire_sctp *h;
+
+	if (off + sizeof(*h) > end)
+		return CT_R_SCTP_TRUNCATED;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	if (off + sizeof(*h) + sizeof(struct ct_wire_chunk) > end)
+		return CT_R_SCTP_CHUNKS;
+	p->tuple.sport = h->sport;
+	p->tuple.dport = h->dport;
+	p->tag = h->tag;
+	p->walk_off = off + sizeof(*h);
+	p->walk_left = end - off - sizeof(*h);
+	return 0;
+}
+
+/*
+ * Put a chunk into the list of those that act on the state. Of three of a kind in a row the third
+ * does what the second did. No host sends as many control chunks as there is room for.
+ */
+static __always_inline int ct_parse_control(struct ct_parsed *p, enum ct_sctp_chunk chunk)
+{
+	__u32 n = READ_ONCE(p->chunk_count) & 31;
+	__u64 list = READ_ONCE(p->chunks);
+
+	if (n >= 2 && (list >> (4 * (n - 2)) & 0xff) == chunk * 0x11U)
+		return 0;
+	if (n >= CT_SCTP_MAX_CONTROL)
+		return CT_R_SCTP_TOO_MANY;
+	WRITE_ONCE(p->chunks, list | (__u64)chunk << (4 * n));
+	WRITE_ONCE(p->chunk_count, n + 1);
+	return 0;
+}
+
+/*
+ * The chunk at the cursor. What can't be one ends the packet; which chunks may be together is what
+ * do_basic_checks() in nf_conntrack_proto_sctp.c says.
+ */
+static __always_inline int ct_parse_chunk(struct ct_parsed *p, const struct ct_frame *f)
+{
+	__u32 at = READ_ONCE(p->walk_off), left = READ_ONCE(p->walk_left), len, set;
+	const struct ct_wire_chunk *h;
+	enum ct_sctp_chunk chunk;
+
+	if (left < sizeof(*h) || at + sizeof(*h) > CT_PARSE_REACH) {
+		WRITE_ONCE(p->walk_left, 0);
+		return 0;
+	}
+	h = ct_at(f, at, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	if (!h->len)
+		return CT_R_SCTP_CHUNKS;
+	chunk = ct_chunk_kind(h->type, h->flags);
+	len = (bpf_ntohs(h->len) + 3U) & ~3U;
+	set = READ_ONCE(p->chunk_set);
+	if (set && (set & CT_SC_ALONE || 1 << chunk & CT_SC_FIRST))
+		return CT_R_SCTP_CHUNKS;
+	WRITE_ONCE(p->chunk_set, set | 1 << chunk);
+	if (chunk == CT_SC_INIT || chunk == CT_SC_INIT_ACK) {
+		const struct ct_wire_init *init;
+
+		if (left < sizeof(*h) + sizeof(*init))
+			return CT_R_SCTP_TRUNCATED;
+		init = ct_at(f, at + sizeof(*h), sizeof(*init));
+		if (!init)
+			return CT_PARSE_MORE;
+		p->init_tag = init->tag;
+	}
+	WRITE_ONCE(p->walk_off, at + len);
+	WRITE_ONCE(p->walk_left, len < left ? left - len : 0);
+	return chunk < CT_SC_DATA ? ct_parse_control(p, chunk) : 0;
+}
+
+struct ct_chunk_walk {
+	struct ct_parsed *p;
+	struct ct_frame f;
+	int result;
+};
+
+static long ct_parse_next_chunk(__u32 i, void *ctx)
+{
+	struct ct_chunk_walk *walk = ctx;
+
+	(void)i;
+	walk->result = ct_parse_chunk(walk->p, &walk->f);
+	return walk->result || !READ_ONCE(walk->p->walk_left);
+}
+
+/*
+ * The chunks of an SCTP packet, all that begin before CT_PARSE_REACH; behind that, in a super-packet,
+ * is data.
+ */
+static __always_inline int ct_parse_chunks(struct ct_parsed *p, const struct ct_frame *f)
+{
+	struct ct_chunk_walk walk = { .p = p, .f = *f };
+
+	bpf_loop(CT_PARSE_REACH / sizeof(struct ct_wire_chunk), ct_parse_next_chunk, &walk, 0);
+	return walk.result;
+}
+
+/*
+ * GRE. Version 1 (PPTP) has the call id of the receiver, and carries nothing but PPP; of the sender's
+ * id a tracker without PPTP's control connection knows nothing. Everything else, a header that is
+ * not all there included, is an address pair (gre_pkt_to_tuple() in nf_conntrack_proto_gre.c).
+ */
+static __always_inline int ct_parse_gre(struct ct_tuple *t, const struct ct_frame *f, __u32 off,
+					__u32 end)
+{
+	const struct ct_wire_pptp *h;
+	const struct ct_wire_gre *base;
+
+	if (off + sizeof(*base) > end)
+		return 0;
+	base = ct_at(f, off, sizeof(*base));
+	if (!base)
+		return CT_PARSE_MORE;
+	if ((base->flags & bpf_htons(7)) != bpf_htons(1) || off + sizeof(*h) > end)
+		return 0;
+	if (base->proto != bpf_htons(CT_ETH_P_PPTP))
+		return CT_R_GRE_PROTOCOL;
+	h = ct_at(f, off, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	t->dport = h->call_id;
 	return 0;
 }
 
@@ -586,7 +857,12 @@ static __always_inline int ct_parse_inner(struct ct_parsed *p, const struct ct_f
 		if (kind != CT_ICMP_REQUEST && kind != CT_ICMP_ANSWER)
 			return CT_R_ICMP_INNER;
 		ct_tuple_icmp(t, h);
-	} else if (proto == CT_IPPROTO_TCP || proto == CT_IPPROTO_UDP) {
+	} else if (proto == CT_IPPROTO_GRE) {
+		int err = ct_parse_gre(t, f, off, end);
+
+		if (err)
+			return err == CT_PARSE_MORE ? err : CT_R_ICMP_INNER;
+	} else if (ct_has_ports(proto)) {
 		/* RFC 792 promises 8 bytes; the ports are enough. */
 		const struct ct_wire_ports *h;
 
@@ -668,6 +944,12 @@ static __always_inline int ct_parse_l4(struct ct_parsed *p, const struct ct_fram
 		return ct_parse_udp(p, f, off, end, how);
 	if (ct_is_icmp(&p->tuple))
 		return ct_parse_icmp(p, f, off, end);
+	if (p->tuple.proto == CT_IPPROTO_SCTP)
+		return ct_parse_sctp(p, f, off, end);
+	if (p->tuple.proto == CT_IPPROTO_GRE)
+		return ct_parse_gre(&p->tuple, f, off, end);
+	if (p->tuple.proto == CT_IPPROTO_UDPLITE)
+		return ct_parse_udplite(p, f, off, end);
 	return 0; /* generic: an address pair and a protocol */
 }
 
@@ -822,7 +1104,8 @@ static __always_inline int ct_parse(struct ct_parsed *p, const void *data, const
 	__builtin_memset(p, 0, sizeof(*p));
 	result = ct_parse_l2(p, &f, len, how);
 	if (!result && READ_ONCE(p->walk_left))
-		result = ct_parse_tcp_options(p, &f);
+		result = likely(p->tuple.proto == CT_IPPROTO_TCP) ? ct_parse_tcp_options(p, &f) :
+								    ct_parse_chunks(p, &f);
 	return result;
 }
 

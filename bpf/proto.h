@@ -19,7 +19,7 @@
 enum ct_verdict {
 	CT_V_ACCEPT, /* belongs to the flow: refresh, account */
 	CT_V_IGNORE, /* let through with the flow's class, but it changes no timeout and is not counted */
-	CT_V_REFUSE, /* INVALID; the flow is as before */
+	CT_V_REFUSE, /* INVALID; the flow is as before, unless chunks before the bad one changed it */
 	CT_V_REOPEN, /* the flow is over and this packet opens the next one */
 	CT_V_CLOSE,  /* count it, then the flow is over */
 };
@@ -39,7 +39,9 @@ static __always_inline __u64 ct_timeout(const struct ct_settings *s, enum ct_tim
 }
 
 #include "proto_generic.h"
+#include "proto_gre.h"
 #include "proto_icmp.h"
+#include "proto_sctp.h"
 #include "proto_tcp.h"
 #include "proto_udp.h"
 
@@ -55,6 +57,14 @@ static __always_inline enum ct_reason ct_proto_new(struct ct_entry *e, const str
 	}
 	if (ct_is_icmp(&p->tuple))
 		return ct_icmp_new(e, p, s, now);
+	switch (p->tuple.proto) {
+	case CT_IPPROTO_SCTP:
+		return ct_sctp_new(e, p, s, now);
+	case CT_IPPROTO_GRE:
+		return ct_gre_new(e, s, now);
+	case CT_IPPROTO_UDPLITE:
+		return ct_udplite_new(e, s, now);
+	}
 	return ct_generic_new(e, p, s, now);
 }
 
@@ -76,6 +86,12 @@ static __always_inline void ct_proto_packet(struct ct_entry *e, const struct ct_
 		ct_udp_packet(e, s, now, step);
 	else if (ct_is_icmp(&p->tuple))
 		ct_icmp_packet(p, s, step);
+	else if (p->tuple.proto == CT_IPPROTO_SCTP)
+		ct_sctp_packet(e, p, dir, s, step);
+	else if (p->tuple.proto == CT_IPPROTO_GRE)
+		ct_gre_packet(e, s, step);
+	else if (p->tuple.proto == CT_IPPROTO_UDPLITE)
+		ct_udplite_packet(e, s, step);
 	else
 		ct_generic_packet(s, step);
 }

@@ -92,6 +92,11 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 
 	switch (step.verdict) {
 	case CT_V_REFUSE:
+		if (step.assured) {
+			e->status |= CT_S_ASSURED;
+			if (confirmed)
+				ct_hint_write(e, family, pkt->now, s->hz);
+		}
 		ct_classify(pkt, CT_INVALID, step.reason);
 		ct_show_flow(pkt, e, dir);
 		ct_release(e);

@@ -11,7 +11,7 @@
 #include "ct_types.h"
 
 /* Changes whenever the layout of any pinned map or of the packet record does. */
-#define CT_ABI 3
+#define CT_ABI 4
 
 /*
  * Stages of a packet's path: indices into xdp_stages and tc_stages.

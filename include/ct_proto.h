@@ -30,8 +30,30 @@ enum ct_tcp_state {
 };
 
 /*
+ * SCTP states, likewise (enum sctp_conntrack). They are those of the association, not of one end.
+ *	X(id, "NAME")
+ */
+#define CT_SCTP_STATES(X)                                                                          \
+	X(NONE, "NONE")                                                                            \
+	X(CLOSED, "CLOSED")                                                                        \
+	X(COOKIE_WAIT, "COOKIE_WAIT")                                                              \
+	X(COOKIE_ECHOED, "COOKIE_ECHOED")                                                          \
+	X(ESTABLISHED, "ESTABLISHED")                                                              \
+	X(SHUTDOWN_SENT, "SHUTDOWN_SENT")                                                          \
+	X(SHUTDOWN_RECD, "SHUTDOWN_RECD")                                                          \
+	X(SHUTDOWN_ACK_SENT, "SHUTDOWN_ACK_SENT")                                                  \
+	X(HEARTBEAT_SENT, "HEARTBEAT_SENT")
+
+enum ct_sctp_state {
+#define X(id, name) CT_SCTP_##id,
+	CT_SCTP_STATES(X)
+#undef X
+	CT_SCTP_STATE_MAX,
+};
+
+/*
  * Timeouts, in seconds here, in ticks in struct ct_settings. The TCP ones come first and in the
- * order of the states, so that a state indexes them.
+ * order of the states, so that a state indexes them; SCTP's are in the order of its states, too.
  *	X(id, "key", default seconds, "help")
  */
 #define CT_TIMEOUTS(X)                                                                             \
@@ -47,10 +69,20 @@ enum ct_tcp_state {
 	X(TCP_SYN_SENT2, "tcp_timeout_syn_sent2", 120, "a SYN from each side")                     \
 	X(TCP_RETRANS, "tcp_timeout_max_retrans", 300, "the same data sent again and again")       \
 	X(TCP_UNACK, "tcp_timeout_unacknowledged", 300, "data in flight; picked up, not answered") \
-	X(UDP, "udp_timeout", 30, "UDP, unreplied or younger than two seconds")                    \
-	X(UDP_STREAM, "udp_timeout_stream", 120, "UDP, replied and older than two seconds")        \
+	X(UDP, "udp_timeout", 30, "UDP(-Lite), unreplied; UDP younger than two seconds")           \
+	X(UDP_STREAM, "udp_timeout_stream", 120, "UDP(-Lite), replied; UDP older than that")       \
 	X(ICMP, "icmp_timeout", 30, "ICMP queries")                                                \
 	X(ICMPV6, "icmpv6_timeout", 30, "ICMPv6 queries")                                          \
+	X(SCTP_CLOSED, "sctp_timeout_closed", 10, "an INIT, not answered; closed")                 \
+	X(SCTP_COOKIE_WAIT, "sctp_timeout_cookie_wait", 3, "the INIT has been answered")           \
+	X(SCTP_COOKIE_ECHOED, "sctp_timeout_cookie_echoed", 3, "the cookie has been sent back")    \
+	X(SCTP_ESTABLISHED, "sctp_timeout_established", 210, "an idle association")                \
+	X(SCTP_SHUTDOWN_SENT, "sctp_timeout_shutdown_sent", 3, "shut down by who opened it")       \
+	X(SCTP_SHUTDOWN_RECD, "sctp_timeout_shutdown_recd", 3, "shut down by the other side")      \
+	X(SCTP_SHUTDOWN_ACK_SENT, "sctp_timeout_shutdown_ack_sent", 3, "shut down by both")        \
+	X(SCTP_HEARTBEAT_SENT, "sctp_timeout_heartbeat_sent", 30, "a path with heartbeats only")   \
+	X(GRE, "gre_timeout", 30, "GRE, unreplied")                                                \
+	X(GRE_STREAM, "gre_timeout_stream", 180, "GRE, replied")                                   \
 	X(GENERIC, "generic_timeout", 600, "every other protocol")
 
 enum ct_timeout {

@@ -36,6 +36,16 @@
 	X(TCP_NO_SYN, INVALID, "tcp_no_syn", "a connection that does not begin with a SYN")        \
 	X(UDP_TRUNCATED, INVALID, "udp_truncated", "the packet ends inside the UDP header")        \
 	X(UDP_LENGTH, INVALID, "udp_length", "UDP length below 8 or beyond the packet")            \
+	X(UDPLITE_TRUNCATED, INVALID, "udplite_truncated", "it ends inside the UDP-Lite header")   \
+	X(UDPLITE_COVERAGE, INVALID, "udplite_coverage", "coverage below 8 or beyond the packet")  \
+	X(UDPLITE_UNCHECKED, INVALID, "udplite_unchecked", "UDP-Lite without its checksum")        \
+	X(SCTP_TRUNCATED, INVALID, "sctp_truncated", "it ends inside SCTP's header or an INIT")    \
+	X(SCTP_CHUNKS, INVALID, "sctp_chunks", "no chunk, an empty one, or not fit to be together") \
+	X(SCTP_TOO_MANY, INVALID, "sctp_too_many", "more control chunks than we follow")           \
+	X(SCTP_FIRST, INVALID, "sctp_first", "an SCTP packet that opens no association")           \
+	X(SCTP_TAG, INVALID, "sctp_tag", "a verification tag that is not the association's")       \
+	X(SCTP_STATE, INVALID, "sctp_state", "an SCTP chunk that the state table refuses")         \
+	X(GRE_PROTOCOL, INVALID, "gre_protocol", "GRE version 1 that carries no PPP")              \
 	X(ICMP_TRUNCATED, INVALID, "icmp_truncated", "the packet ends inside the ICMP header")     \
 	X(ICMP_TYPE, INVALID, "icmp_type", "an ICMP type that neither asks, answers nor reports")  \
 	X(ICMP_UNASKED, INVALID, "icmp_unasked", "an ICMP answer to no question")                  \

@@ -68,8 +68,9 @@ union ct_addr {
 /*
  * A packet's addresses as seen, and the key of the table of unconfirmed flows.
  *
- * sport/dport: TCP, UDP ports; for ICMP queries the identifier (sport) and type << 8 | code
- * (dport, network order: type is the first byte); 0 for every other protocol.
+ * sport/dport: TCP, UDP, UDP-Lite, SCTP ports; for ICMP queries the identifier (sport) and
+ * type << 8 | code (dport, network order: type is the first byte); for GRE version 1 (PPTP) 0 and
+ * the call id, which is that of the direction's receiver; 0 for every other protocol.
  */
 struct ct_tuple {
 	union ct_addr src;
@@ -145,6 +146,18 @@ struct ct_udp {
 };
 
 /*
+ * What the SCTP tracker remembers of an association. `tag[dir]` is the verification tag that
+ * packets of this direction carry; 0: not known yet.
+ */
+struct ct_sctp {
+	__be32 tag[CT_DIRS];
+	__u8 init[CT_DIRS];    /* an INIT has been seen, and no COOKIE ACK since */
+	__u8 wrong_tag : 1;    /* the last HEARTBEAT had another tag, and ... */
+	__u8 wrong_dir : 1;    /* ... this direction: its answer may tell that it was right */
+	__u8 untold : 1;       /* the state was changed by a packet that was refused in the end */
+};
+
+/*
  * The state of a flow: the value in ct4 and ct6. Whoever holds the BUSY bit of `word` owns all
  * the rest and may read and write it plainly; table.h argues why that is safe although elements
  * are re-used the moment they are deleted.
@@ -163,6 +176,7 @@ struct ct_entry {
 	union {
 		struct ct_tcp tcp;
 		struct ct_udp udp;
+		struct ct_sctp sctp;
 		__u32 words[13];
 	} l4;
 	struct ct_counters counters[CT_DIRS];
@@ -187,6 +201,7 @@ _Static_assert(sizeof(struct ct_tuple) == 40, "ct_tuple is a map key: no holes")
 _Static_assert(sizeof(struct ct_key4) == 16, "ct_key4 is a map key: no holes");
 _Static_assert(sizeof(struct ct_key6) == 40, "ct_key6 is a map key: no holes");
 _Static_assert(sizeof(struct ct_tcp) == 52, "ct_tcp fits ct_entry");
+_Static_assert(sizeof(struct ct_sctp) == 12, "ct_sctp: no holes");
 _Static_assert(sizeof(struct ct_entry) == 120, "ct_entry: 224 bytes a flow depend on it");
 _Static_assert(sizeof(struct ct_flow) == 160, "ct_flow is a record that leaves the program");
 

@@ -23,12 +23,12 @@ enum {
 };
 
 #define X(id, name) "|" name
-static const char tcp_states[] = CT_TCP_STATES(X);
+static const char states[] = CT_TCP_STATES(X) CT_SCTP_STATES(X);
 #undef X
 
 const struct opt filter_options[] = {
 	{ 'f', "family", "FAMILY", "ipv4|ipv6", "address family" },
-	{ 'p', "proto", "PROTO", "tcp|udp|icmp|icmpv6|sctp|gre", "protocol, by name or number" },
+	{ 'p', "proto", "PROTO", "tcp|udp|icmp|icmpv6|sctp|gre|udplite", "protocol, by name or number" },
 	{ 'p', "protonum", "PROTO", NULL, NULL },
 	{ 's', "src", "ADDR[/PREFIX]", NULL, "source of the original direction" },
 	{ 's', "orig-src", "ADDR[/PREFIX]", NULL, NULL },
@@ -42,7 +42,7 @@ const struct opt filter_options[] = {
 	{ OPT_DPORT, "orig-port-dst", "PORT", NULL, NULL },
 	{ OPT_REPLY_SPORT, "reply-port-src", "PORT", NULL, "source port of the replies" },
 	{ OPT_REPLY_DPORT, "reply-port-dst", "PORT", NULL, "destination port of the replies" },
-	{ OPT_STATE, "state", "STATE", tcp_states + 1, "TCP state" },
+	{ OPT_STATE, "state", "STATE", states + 1, "state of TCP or SCTP" },
 	{ 'u', "status", "STATUS[,...]", "SEEN_REPLY|ASSURED|CONFIRMED|UNSET",
 	  "status bits, all of them" },
 	{ 'm', "mark", "MARK[/MASK]", NULL, "mark" },
@@ -74,9 +74,16 @@ static const struct {
 	{ "l2tp", 115 },
 };
 
-static const char *const tcp_state_names[] = {
+/* The protocols with states. Those of the same name are asked for together, unless -p tells. */
+static const char *const tcp_states[] = {
 #define X(id, name) [CT_TCP_##id] = name,
 	CT_TCP_STATES(X)
+#undef X
+};
+
+static const char *const sctp_states[] = {
+#define X(id, name) [CT_SCTP_##id] = name,
+	CT_SCTP_STATES(X)
 #undef X
 };
 
@@ -209,22 +216,31 @@ static int parse_port(struct filter *f, enum filter_place place, const char *opt
 	return 0;
 }
 
+static uint8_t find_state(const char *const *names, size_t n, const char *value,
+			  struct nearest *near)
+{
+	for (uint8_t i = 0; i < n; i++) {
+		if (!strcasecmp(value, names[i]))
+			return i;
+		nearest_try(near, names[i]);
+	}
+	return FILTER_NO_STATE;
+}
+
 static int parse_state(struct filter *f, const char *value)
 {
 	struct nearest near;
-	char why[96] = "unknown TCP state";
+	char why[96] = "unknown state";
 
 	nearest_init(&near, value);
-	for (uint8_t i = 0; i < COUNT(tcp_state_names); i++) {
-		if (!strcasecmp(value, tcp_state_names[i])) {
-			f->state = i;
-			f->fields |= FILTER_STATE;
-			return 0;
-		}
-		nearest_try(&near, tcp_state_names[i]);
+	f->tcp_state = find_state(tcp_states, COUNT(tcp_states), value, &near);
+	f->sctp_state = find_state(sctp_states, COUNT(sctp_states), value, &near);
+	if (f->tcp_state != FILTER_NO_STATE || f->sctp_state != FILTER_NO_STATE) {
+		f->fields |= FILTER_STATE;
+		return 0;
 	}
 	if (near.best)
-		snprintf(why, sizeof(why), "unknown TCP state; did you mean %s?", near.best);
+		snprintf(why, sizeof(why), "unknown state; did you mean %s?", near.best);
 	return usage_error(why, "--state %s", value);
 }
 
@@ -357,6 +373,19 @@ int filter_option(struct filter *f, int id, const char *value)
 	(FILTER_ORIG_SPORT | FILTER_ORIG_DPORT | FILTER_REPLY_SPORT | FILTER_REPLY_DPORT)
 #define ICMP_FIELDS (FILTER_ICMP_TYPE | FILTER_ICMP_CODE | FILTER_ICMP_ID)
 
+/* The state that is asked for of this protocol. */
+static uint8_t state_of(const struct filter *f, uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return f->tcp_state;
+	case IPPROTO_SCTP:
+		return f->sctp_state;
+	default:
+		return FILTER_NO_STATE;
+	}
+}
+
 int filter_check(const struct filter *f)
 {
 	bool ports = f->fields & PORT_FIELDS, icmp = f->fields & ICMP_FIELDS;
@@ -368,11 +397,13 @@ int filter_check(const struct filter *f)
 		if (icmp && fmt_ports(f->proto) != FMT_ICMP)
 			return usage_error("--icmp-type, --icmp-code and --icmp-id are for ICMP",
 					   "-p %u", f->proto);
-		if (state && f->proto != IPPROTO_TCP)
-			return usage_error("--state is for TCP", "-p %u", f->proto);
+		if (state && f->proto != IPPROTO_TCP && f->proto != IPPROTO_SCTP)
+			return usage_error("--state is for TCP and SCTP", "-p %u", f->proto);
+		if (state && state_of(f, f->proto) == FILTER_NO_STATE)
+			return usage_error("this protocol has no such state", "-p %u", f->proto);
 	}
 	if (icmp && (ports || state))
-		return usage_error("no flow has both", "ICMP's options and TCP's");
+		return usage_error("no flow has both", "ICMP's options and ports or states");
 	return 0;
 }
 
@@ -444,7 +475,7 @@ bool filter_match(const struct filter *f, const struct ct_flow *flow)
 		return false;
 	if ((f->fields & FILTER_ZONE) && f->zone != t->zone)
 		return false;
-	if ((f->fields & FILTER_STATE) && (t->proto != IPPROTO_TCP || f->state != e->state))
+	if ((f->fields & FILTER_STATE) && state_of(f, t->proto) != e->state)
 		return false;
 	if ((f->fields & FILTER_STATUS) && !match_status(f, e->status))
 		return false;
@@ -531,8 +562,7 @@ int filter_tuple(const struct filter *f, struct ct_tuple *tuple)
 		miss(&m, "-d (a whole address)");
 	switch (f->fields & FILTER_PROTO ? fmt_ports(f->proto) : FMT_NO_PORTS) {
 	case FMT_PORTS:
-		/* Tracked by address alone unless the tracker reads its ports. */
-		if (f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP)
+		if (f->proto != IPPROTO_DCCP) /* is tracked by address alone */
 			take_ports(f, tuple, &m);
 		break;
 	case FMT_ICMP:

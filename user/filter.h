@@ -34,6 +34,8 @@ extern const struct opt filter_options[];
 #define FILTER_REPLY_SPORT 0x8000
 #define FILTER_REPLY_DPORT 0x10000
 
+#define FILTER_NO_STATE UINT8_MAX
+
 /* The four address options, and likewise the four port options, in this order. */
 enum filter_place {
 	FILTER_AT_ORIG_SRC,
@@ -52,7 +54,8 @@ struct filter {
 	uint32_t fields; /* FILTER_*; 0 matches every flow */
 	uint8_t family;  /* CT_IPV4, CT_IPV6; also set by the first address */
 	uint8_t proto;
-	uint8_t state;       /* of TCP */
+	uint8_t tcp_state;   /* of that name, or FILTER_NO_STATE */
+	uint8_t sctp_state;
 	uint8_t icmp_type;   /* of the original direction */
 	uint8_t icmp_code;
 	uint16_t icmp_id;    /* host order, as everything here but addresses */

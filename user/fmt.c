@@ -37,6 +37,12 @@ static const char *const tcp_states[] = {
 #undef X
 };
 
+static const char *const sctp_states[] = {
+#define X(id, name) [CT_SCTP_##id] = name,
+	CT_SCTP_STATES(X)
+#undef X
+};
+
 static const char *const event_types[] = {
 #define X(id, name, tag) [CT_EV_##id] = name,
 	CT_EVENTS(X)
@@ -68,9 +74,16 @@ enum fmt_ports fmt_ports(uint8_t proto)
 
 const char *fmt_state(const struct ct_flow *flow)
 {
-	if (flow->tuple.proto != IPPROTO_TCP)
+	unsigned int state = flow->entry.state;
+
+	switch (flow->tuple.proto) {
+	case IPPROTO_TCP:
+		return state < CT_TCP_STATE_MAX ? tcp_states[state] : "UNKNOWN";
+	case IPPROTO_SCTP:
+		return state < CT_SCTP_STATE_MAX ? sctp_states[state] : "UNKNOWN";
+	default:
 		return NULL;
-	return flow->entry.state < CT_TCP_STATE_MAX ? tcp_states[flow->entry.state] : "UNKNOWN";
+	}
 }
 
 const char *fmt_event_type(uint16_t type)
@@ -429,9 +442,8 @@ static void json_direction(struct json *j, const char *key, const struct ct_tupl
 	json_addr(j, "dst", &t->dst, t->family);
 	switch (fmt_ports(t->proto)) {
 	case FMT_PORTS:
-		/* Some are tracked by address alone: they have no ports to show. */
-		if (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP && !t->sport && !t->dport)
-			break;
+		if (t->proto == IPPROTO_DCCP)
+			break; /* is tracked by address alone: it has no ports to show */
 		json_u64(j, "sport", ntohs(t->sport));
 		json_u64(j, "dport", ntohs(t->dport));
 		break;
@@ -441,7 +453,7 @@ static void json_direction(struct json *j, const char *key, const struct ct_tupl
 		json_u64(j, "id", ntohs(t->sport));
 		break;
 	case FMT_KEYS:
-		json_u64(j, "key", ntohs(t->sport));
+		json_u64(j, "key", ntohs(t->dport)); /* what packets of this direction carry */
 		break;
 	case FMT_NO_PORTS:
 		break;

@@ -91,20 +91,16 @@ static const char *state_text(uint8_t proto, int state)
 	};
 	static char number[24];
 
-#ifdef CT_SCTP_STATES
 	static const char *const sctp[] = {
 #define X(id, name) name,
 		CT_SCTP_STATES(X)
 #undef X
 	};
-#endif
 
 	if (proto == IPPROTO_TCP && state < CT_TCP_STATE_MAX)
 		return tcp[state];
-#ifdef CT_SCTP_STATES
 	if (proto == IPPROTO_SCTP && state < CT_SCTP_STATE_MAX)
 		return sctp[state];
-#endif
 	snprintf(number, sizeof(number), "state %d", state);
 	return number;
 }

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "diff.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,8 @@ void ours_look(const struct ct_tuple *t, struct view *v, struct ct_flow *flow)
 	v->mark = e->mark;
 	v->timeout = seconds_left(e, *world_now);
 	memcpy(v->counters, e->counters, sizeof(v->counters));
+	for (int d = 0; d < CT_DIRS && flow->tuple.proto == IPPROTO_SCTP; d++)
+		v->vtag[d] = ntohl(e->l4.sctp.tag[d]);
 	for (int d = 0; d < CT_DIRS && flow->tuple.proto == IPPROTO_TCP; d++) {
 		v->scale[d] = e->l4.tcp.scale[d];
 		v->flags[d] = e->l4.tcp.peer_flags[d]; /* the kernel's bits */

@@ -131,9 +131,6 @@ void random_begin(uint64_t seed, struct talk_list *t)
 	memset(conversations, 0, sizeof(conversations));
 	said_before = 0;
 	talks.sctp = percent(25);
-#ifndef CT_SCTP_STATES
-	talks.sctp = false;
-#endif
 	talks.zones = percent(20);
 	talks.noise = PICK(5, 20, 40, 70, 90);
 	talks.protocols = PICK(0, 0, 0, 20, 80);
@@ -255,7 +252,7 @@ static const char *data_chunks(void)
 {
 	static const char *const some[] = {
 		"data 10",     "data 100", "sack",	    "sack,data 33",
-		"data 1,data 2", "sack", "forward_tsn", "heartbeat",
+		"data 1,data 2", "sack", "type 192", "heartbeat",
 		"heartbeat_ack", "ecne",
 	};
 
@@ -490,12 +487,6 @@ static void icmp_error(struct say *s)
 	s->quote = (uint8_t)(percent(70) ? talks.sctp ? IPPROTO_SCTP : IPPROTO_TCP :
 					   PICK(IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP,
 						IPPROTO_UDPLITE, IPPROTO_GRE, 253));
-#ifndef CT_SCTP_STATES
-	if (s->quote != 253 && s->quote > 100)
-		s->quote = IPPROTO_UDP;
-	if (s->quote == IPPROTO_GRE)
-		s->quote = IPPROTO_UDP;
-#endif
 	s->misdirected = percent(10);
 }
 
@@ -670,7 +661,7 @@ static const char *any_chunk(uint8_t dir)
 	static const char *const some[] = {
 		"data 10", "sack", "heartbeat", "heartbeat_ack", "abort", "abort T", "shutdown",
 		"shutdown_ack", "error", "cookie_echo", "cookie_ack", "shutdown_complete",
-		"shutdown_complete T", "init", "init_ack", "forward_tsn",
+		"shutdown_complete T", "init", "init_ack", "type 192",
 	};
 	static char text[32];
 
@@ -764,10 +755,6 @@ static void another_protocol(struct say *s)
 	memset(s, 0, sizeof(*s));
 	s->kind = (uint8_t)PICK(SAY_UDP, SAY_UDP, SAY_UDP, SAY_ICMP, SAY_ICMP, SAY_OTHER, SAY_UDPLITE,
 				SAY_GRE);
-#ifndef CT_SCTP_STATES
-	if (s->kind == SAY_UDPLITE || s->kind == SAY_GRE)
-		s->kind = SAY_UDP;
-#endif
 	s->dir = percent(50);
 	s->payload = (uint16_t)below(100);
 	s->icmp_type = s->dir ^ percent(20) ? 0 : 8;

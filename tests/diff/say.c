@@ -195,8 +195,8 @@ static void build(struct pkt *p, const struct say *s, bool v6, bool l3, enum hoo
 		.vtag = s->vtag,
 		.chunks = s->kind == SAY_SCTP ? s->options : NULL,
 		.coverage = s->coverage,
-		.gre_call = s->call,
-		.call = s->icmp_id,
+		.pptp = s->call,
+		.call_id = s->icmp_id,
 		.tos = s->zone ? (32 + s->zone) << 2 : 0, /* how the kernel's rules know it */
 		.df = say_segments(s, hook) > 0,
 	};

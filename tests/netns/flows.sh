@@ -50,6 +50,27 @@ everything() {
 	done
 }
 
+# more_protocols: an SCTP association that is opened, another that is refused, GRE both ways, a PPTP
+# call, each over both families. UDP-Lite is left out: the kernel takes right checksums for wrong.
+more_protocols() {
+	local a b
+	while read -r a b; do
+		in_a traffic raw "$b" 132 03e80b59 00000000 00000000 01000014 0b0b0b0b 0000ffff 000a000a 00000001
+		in_b traffic raw "$a" 132 0b5903e8 0b0b0b0b 00000000 02000014 0a0a0a0a 0000ffff 000a000a 00000001
+		in_a traffic raw "$b" 132 03e80b59 0a0a0a0a 00000000 0a000008 00000000
+		in_b traffic raw "$a" 132 0b5903e8 0b0b0b0b 00000000 0b000004
+		in_a traffic raw "$b" 132 03e90b59 00000000 00000000 01000014 0b0b0b0b 0000ffff 000a000a 00000001
+		in_b traffic raw "$a" 132 0b5903e9 0b0b0b0b 00000000 06000004
+		in_a traffic raw "$b" 47 00000800 4500
+		in_b traffic raw "$a" 47 20000800 00000007 4500
+		in_b traffic raw "$a" 47 20000800 00000007 4500
+		in_a traffic raw "$b" 47 2001880b 00000007
+	done <<-'END'
+		10.0.1.1 10.0.2.1
+		fd00:1::1 fd00:2::1
+	END
+}
+
 # hold ADDR: a connection that stays open, after some bytes in both directions.
 hold() {
 	# shellcheck disable=SC2016 # for the shell within
@@ -87,8 +108,11 @@ compare_hook() {
 	run ctl attach --hook "$1" ra rb
 	want_match "$OUT" "^ra: $1 " "hook"
 	everything
+	more_protocols
 	wait_for 3 same_as_kernel
 	timeouts_as_kernel
+	want_eq "$(ctl count -p sctp --state ESTABLISHED -u ASSURED)" 2 "associations"
+	want_eq "$(ctl count -p gre)" 4 "GRE flows"
 	want_eq "$(ctl count)" "$(ctl list 2>/dev/null | wc -l)" "count"
 	want_eq "$(stat_of '[.packets.ingress.invalid, .packets.egress.invalid, .unconfirmed] | add')" 0 \
 		"invalid packets and unconfirmed flows"

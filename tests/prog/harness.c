@@ -989,6 +989,7 @@ struct ct_tuple talk_tuple(void)
 		d.icmp_id = talk.aport;
 	}
 	d.tcp_flags = SYN;
+	d.chunks = "init 1";
 	pkt_build(&p, &d);
 	if (ct_parse(&parsed, p.data, p.data + p.len, (__u32)p.len, CT_FRAME_L3))
 		die("the harness can't tell who talks");

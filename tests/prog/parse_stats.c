@@ -148,6 +148,17 @@ static void give_reason(int reason)
 		set_knob(CT_K_TCP_LOOSE, 0);
 		ORIG(ACK);
 		break;
+	case CT_R_SCTP_FIRST:
+		SAY(CT_ORIGINAL, .proto = IPPROTO_SCTP, .chunks = "data 10");
+		break;
+	case CT_R_SCTP_TAG:
+		SAY(CT_ORIGINAL, .proto = IPPROTO_SCTP, .chunks = "heartbeat", .vtag = 1);
+		SAY(CT_ORIGINAL, .proto = IPPROTO_SCTP, .chunks = "data 10", .vtag = 2);
+		break;
+	case CT_R_SCTP_STATE:
+		SAY(CT_ORIGINAL, .proto = IPPROTO_SCTP, .chunks = "heartbeat", .vtag = 1);
+		SAY(CT_REPLY, .proto = IPPROTO_SCTP, .chunks = "init 1");
+		break;
 	case CT_R_ICMP_UNASKED:
 		SAY(CT_ORIGINAL, .proto = IPPROTO_ICMP, .icmp_type = 0);
 		break;
@@ -216,7 +227,10 @@ static const struct pkt_desc of_a_flow[] = {
 	{ .tcp_flags = ACK, .vlan = { { .vid = 1 }, { .vid = 2 } } },
 	{ .proto = IPPROTO_UDP, .payload = 9 },
 	{ .proto = IPPROTO_ICMP, .icmp_type = 8, .icmp_id = 7 },
+	{ .chunks = "heartbeat", .vtag = 5 },
+	{ .proto = IPPROTO_UDPLITE, .payload = 9 },
 };
+#define OF_A_FLOW (sizeof(of_a_flow) / sizeof(of_a_flow[0]))
 
 static void build_of_flow(enum hook hook, size_t i, bool v6, bool back)
 {
@@ -254,7 +268,7 @@ static void set_ip_length(size_t len)
 TEST(cut_packets_of_a_flow)
 {
 	for (int hook = 0; hook < HOOKS; hook++)
-		for (size_t i = 0; i < 2 * sizeof(of_a_flow) / sizeof(of_a_flow[0]); i++) {
+		for (size_t i = 0; i < 2 * OF_A_FLOW; i++) {
 			struct ct_flow before, after;
 			size_t whole;
 
@@ -352,7 +366,7 @@ static size_t random_frame(void)
 	if (random_below(4) && broken_by[reason])
 		broken_by[reason](&p);
 	else
-		build_of_flow(INGRESS, random_below(4), random_below(2), random_below(2));
+		build_of_flow(INGRESS, random_below(OF_A_FLOW), random_below(2), random_below(2));
 	for (uint32_t n = random_below(4); n > 0 && p.len > 12; n--)
 		p.data[12 + random_below(p.len - 12)] =
 			random_below(4) ? random_below(256) : telling[random_below(4)];

@@ -42,15 +42,23 @@ static inline const char *class_name(int class)
 	return class >= 0 && class < CT_CLASS_MAX ? names[class] : "no class";
 }
 
-static inline const char *tcp_state_name(int state)
+/* Of TCP, or of SCTP where the talk is. */
+static inline const char *state_name(int state)
 {
-	static const char *const names[] = {
+	static const char *const tcp[] = {
 #define X(id, name) name,
 		CT_TCP_STATES(X)
 #undef X
 	};
+	static const char *const sctp[] = {
+#define X(id, name) name,
+		CT_SCTP_STATES(X)
+#undef X
+	};
 
-	return state >= 0 && state < CT_TCP_STATE_MAX ? names[state] : "no state";
+	if (talk.proto == IPPROTO_SCTP)
+		return state >= 0 && state < CT_SCTP_STATE_MAX ? sctp[state] : "no state";
+	return state >= 0 && state < CT_TCP_STATE_MAX ? tcp[state] : "no state";
 }
 
 static inline const char *reason_name(int reason)
@@ -130,8 +138,7 @@ static inline void want_state(const char *file, int line, int state, int class,
 
 	want_seen(file, line, class, class == CT_INVALID ? ANY_REASON : CT_R_NONE, verdict);
 	if (want_flow(file, line, &flow))
-		check_names(file, line, "state", tcp_state_name(flow.entry.state),
-			    tcp_state_name(state));
+		check_names(file, line, "state", state_name(flow.entry.state), state_name(state));
 }
 
 static inline void want_timeout(const char *file, int line, double seconds)
@@ -190,9 +197,11 @@ static inline void want_gone(const char *file, int line)
 	check_eq(file, line, "getting the flow", flow_get(&t, &flow), -ENOENT);
 }
 
-/* What the last packet was taken for, and the TCP state of the flow after it. */
+/* What the last packet was taken for, and the TCP or SCTP state of the flow after it. */
 #define WANT(state, class, verdict)                                                                \
 	want_state(__FILE__, __LINE__, CT_TCP_##state, CT_##class, verdict)
+#define WANT_SCTP(state, class, verdict)                                                           \
+	want_state(__FILE__, __LINE__, CT_SCTP_##state, CT_##class, verdict)
 #define WANT_CLASS(class, verdict) want_seen(__FILE__, __LINE__, CT_##class, CT_R_NONE, verdict)
 /* Invalid or untracked, for this reason. */
 #define WANT_REASON(class, reason, verdict)                                                        \

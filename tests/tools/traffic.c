@@ -746,6 +746,44 @@ static int flows(int argc, char **argv)
 	return 0;
 }
 
+/* CRC32c, as SCTP has it (RFC 9260 A). */
+static uint32_t crc32c(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = ~0U;
+
+	for (; len; len--) {
+		crc ^= *bytes++;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+/* raw: one packet of a protocol that has no sockets here. SCTP's checksum is put in. */
+static int raw(int argc, char **argv)
+{
+	struct address to = address(argv[0], "0");
+	uint64_t proto = number(argv[1], 255, "protocol");
+	int fd = new_socket(to.any.sa_family, SOCK_RAW, proto);
+	uint8_t bytes[256];
+	uint32_t crc;
+	size_t n = 0;
+
+	for (int i = 2; i < argc; i++)
+		for (const char *hex = argv[i]; *hex; hex += 2)
+			if (n == sizeof(bytes) || sscanf(hex, "%2hhx", &bytes[n++]) != 1 || !hex[1])
+				die("%s: no bytes in hex, or too many", argv[i]);
+	if (proto == IPPROTO_SCTP && n >= 12) {
+		memset(bytes + 8, 0, 4);
+		crc = htole32(crc32c(bytes, n));
+		memcpy(bytes + 8, &crc, 4);
+	}
+	if (sendto(fd, bytes, n, 0, &to.any, to.len) != (ssize_t)n)
+		die("send: %s", strerror(errno));
+	close(fd);
+	return 0;
+}
+
 /* The cookie of this network namespace, by which ctloader names the instance in it. */
 static int cookie(int argc, char **argv)
 {
@@ -778,6 +816,7 @@ static const struct mode {
 	{ "tcp-get", tcp_get, 3, "ADDR PORT BYTES", "ask for bytes; exit 1 if they are wrong" },
 	{ "flows", flows, 4, "ADDR PORT RATE SECONDS",
 	  "one datagram in each of RATE * SECONDS new flows; RATE 0: as fast as can be" },
+	{ "raw", raw, 3, "ADDR PROTOCOL HEX...", "one packet: these bytes behind the IP header" },
 	{ "cookie", cookie, 0, "", "print the cookie of this network namespace" },
 };
 

@@ -141,6 +141,52 @@ BROKEN_BY(UDP_LENGTH)
 	pkt_set16(p, p->l4 + 4, 9);
 }
 
+#define BROKEN_UDPLITE4(...) BROKEN_UDP4(.proto = IPPROTO_UDPLITE, __VA_ARGS__)
+#define BROKEN_SCTP4(...) BROKEN_UDP4(.chunks = __VA_ARGS__)
+
+BROKEN_BY(UDPLITE_TRUNCATED)
+{
+	BROKEN_UDPLITE4();
+	p->len--;
+	pkt_set16(p, p->ip + 2, 27);
+}
+
+BROKEN_BY(UDPLITE_COVERAGE)
+{
+	BROKEN_UDPLITE4();
+	pkt_set16(p, p->l4 + 4, 9);
+}
+
+BROKEN_BY(UDPLITE_UNCHECKED)
+{
+	BROKEN_UDPLITE4();
+	pkt_set16(p, p->l4 + 6, 0);
+}
+
+BROKEN_BY(SCTP_TRUNCATED)
+{
+	BROKEN_SCTP4("init 1");
+	p->len--;
+	pkt_set16(p, p->ip + 2, 20 + 12 + 19);
+}
+
+BROKEN_BY(SCTP_CHUNKS)
+{
+	BROKEN_SCTP4("init 1, data");
+}
+
+BROKEN_BY(SCTP_TOO_MANY)
+{
+	BROKEN_SCTP4("error, shutdown, error, shutdown, error, shutdown, error, shutdown, error,"
+		     "shutdown, error, shutdown, error, shutdown, error, shutdown, error");
+}
+
+BROKEN_BY(GRE_PROTOCOL)
+{
+	BROKEN_UDP4(.proto = IPPROTO_GRE, .pptp = true);
+	pkt_set16(p, p->l4 + 2, ETH_P_IP);
+}
+
 BROKEN_BY(ICMP_TRUNCATED)
 {
 	BROKEN(.src = "10.0.1.1", .dst = "10.0.2.1", .icmp_type = 8);
@@ -191,6 +237,9 @@ static inline bool broken_by_state(int reason)
 	case CT_R_TCP_ACK_OVER:
 	case CT_R_TCP_RST:
 	case CT_R_TCP_NO_SYN:
+	case CT_R_SCTP_FIRST:
+	case CT_R_SCTP_TAG:
+	case CT_R_SCTP_STATE:
 	case CT_R_ICMP_UNASKED:
 	case CT_R_ICMP_UNRELATED:
 	case CT_R_ICMP_ADDRESS:

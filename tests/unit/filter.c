@@ -199,6 +199,35 @@ TEST(filter_ip6)
 	CHECK_MATCHES(cases, &f);
 }
 
+// SCTP has ports and states, of which some have the names of TCP's.
+TEST(filter_sctp)
+{
+	static const struct match_case cases[] = {
+		{ "-p sctp", true },
+		{ "-p 132", true },
+		{ "-p tcp", false },
+		{ "--sport 1000 --dport 2905", true },
+		{ "--reply-port-src 2905", true },
+		{ "--dport 2906", false },
+		{ "--state ESTABLISHED", true },
+		{ "-p sctp --state established", true },
+		{ "-p tcp --state ESTABLISHED", false },
+		{ "--state SHUTDOWN_ACK_SENT", false },
+		{ "--state FIN_WAIT", false }, /* the number is the same */
+	};
+	struct ct_flow f = flow(CT_IPV4, IPPROTO_SCTP, "10.0.1.1", "10.0.2.1", 1000, 2905);
+	struct ct_flow udplite = flow(CT_IPV4, IPPROTO_UDPLITE, "10.0.1.1", "10.0.2.1", 1, 2);
+	static const struct match_case udplite_cases[] = {
+		{ "-p udplite --sport 1 --dport 2", true },
+		{ "-p udp", false },
+		{ "--state NONE", false },
+	};
+
+	f.entry.state = CT_SCTP_ESTABLISHED;
+	CHECK_MATCHES(cases, &f);
+	CHECK_MATCHES(udplite_cases, &udplite);
+}
+
 // ICMP's type is the request's; its identifier is no port.
 TEST(filter_icmp)
 {
@@ -239,14 +268,21 @@ TEST(filter_wrong)
 		{ "-f ipv6 -s 10.0.1.1", "-s 10.0.1.1: mixes IPv4 and IPv6" },
 		{ "--sport 65536", "--sport 65536: not a number from 0 to 65535" },
 		{ "--dport http", "--dport http: not a number from 0 to 65535" },
-		{ "--state FOO", "--state FOO: unknown TCP state" },
-		{ "--state SYN_SEND",
-		  "--state SYN_SEND: unknown TCP state; did you mean SYN_SENT?" },
-		{ "-p udp --state CLOSE", "-p 17: --state is for TCP" },
+		{ "--state FOO", "--state FOO: unknown state" },
+		{ "--state SYN_SEND", "--state SYN_SEND: unknown state; did you mean SYN_SENT?" },
+		{ "--state COOKIE_WAITS",
+		  "--state COOKIE_WAITS: unknown state; did you mean COOKIE_WAIT?" },
+		{ "-p udp --state CLOSE", "-p 17: --state is for TCP and SCTP" },
+		{ "-p gre --state CLOSED", "-p 47: --state is for TCP and SCTP" },
+		{ "-p tcp --state CLOSED", "-p 6: this protocol has no such state" },
+		{ "--state SYN_SENT -p sctp", "-p 132: this protocol has no such state" },
+		{ "-p gre --dport 1", "-p 47: this protocol has no ports" },
+		{ "--state CLOSED --icmp-id 1", "ICMP's options and ports or states: no flow has both" },
 		{ "-p icmp --sport 1", "-p 1: this protocol has no ports" },
 		{ "-p tcp --icmp-id 1",
 		  "-p 6: --icmp-type, --icmp-code and --icmp-id are for ICMP" },
-		{ "--sport 1 --icmp-id 1", "ICMP's options and TCP's: no flow has both" },
+		{ "--sport 1 --icmp-id 1",
+		  "ICMP's options and ports or states: no flow has both" },
 		{ "-u ASSURED,FOO",
 		  "-u FOO: unknown status; there is SEEN_REPLY, ASSURED, CONFIRMED, DYING, UNSET" },
 		{ "-u ASSURED,",
@@ -302,6 +338,10 @@ TEST(filter_tuple_missing)
 		{ "", "the tuple is not complete; missing: -p, -s (a whole address), "
 		      "-d (a whole address)" },
 		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1",
+		  "the tuple is not complete; missing: --sport, --dport" },
+		{ "-p sctp -s 10.0.1.1 -d 10.0.2.1 --sport 1",
+		  "the tuple is not complete; missing: --dport" },
+		{ "-p udplite -s 10.0.1.1 -d 10.0.2.1",
 		  "the tuple is not complete; missing: --sport, --dport" },
 		{ "-p udp -s 10.0.1.0/24 -d 10.0.2.1 --sport 1 --dport 2",
 		  "the tuple is not complete; missing: -s (a whole address)" },

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, ICMP, UDPLITE, SCTP, GRE };
+enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, UDPLITE, SCTP, GRE, ICMP };
 
 #define IP4_HLEN 20
 #define IP6_HLEN 40
@@ -415,91 +415,112 @@ void pkt_sctp(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t vtag)
 	pkt_set32(p, at + 4, vtag);
 }
 
-/* What is behind the four bytes that every chunk begins with (RFC 9260, 3.3). */
-static const struct chunk {
-	const char *name;
-	uint8_t type, flags;
-	uint16_t fixed; /* bytes */
-	uint32_t first; /* the first four of them; SCTP_TAG: the argument */
-} sctp_chunks[] = {
-#define SCTP_TAG 0xffffffff
-	{ "data", 0, 3, 12, 1 },	 { "init", 1, 0, 16, SCTP_TAG },
-	{ "init_ack", 2, 0, 24, SCTP_TAG }, { "sack", 3, 0, 12, 1 },
-	{ "heartbeat", 4, 0, 8, 1 << 16 | 8 }, { "heartbeat_ack", 5, 0, 8, 1 << 16 | 8 },
-	{ "abort", 6, 0, 0, 0 },	 { "shutdown", 7, 0, 4, 1 },
-	{ "shutdown_ack", 8, 0, 0, 0 },	 { "error", 9, 0, 4, 4 << 16 | 4 },
-	{ "cookie_echo", 10, 0, 4, 7 },	 { "cookie_ack", 11, 0, 0, 0 },
-	{ "ecne", 12, 0, 4, 1 },	 { "cwr", 13, 0, 4, 1 },
-	{ "shutdown_complete", 14, 0, 0, 0 }, { "forward_tsn", 192, 0, 4, 1 },
+static const char *const sctp_chunks[] = {
+	"data",	    "init",	   "init_ack",	  "sack",  "heartbeat",	  "heartbeat_ack",
+	"abort",    "shutdown",	   "shutdown_ack", "error", "cookie_echo", "cookie_ack",
+	"ecne",	    "cwr",	   "shutdown_complete",
 };
 
-/* One chunk into `bytes`, which hold SCTP_CHUNK_ROOM. Its padded length, 0 if the text is wrong. */
-#define SCTP_CHUNK_ROOM 4096
-static size_t sctp_chunk(uint8_t *bytes, const char *text)
+/* The type of a chunk by its name, with what stands behind that. */
+static unsigned int sctp_type(const char *text, const char **rest)
 {
-	const struct chunk *c = sctp_chunks;
-	char name[32] = "", argument[32] = "";
-	uint32_t number;
-	size_t len;
+	size_t len = strcspn(text, " ");
+	unsigned int type;
+	int used;
 
-	if (!strncmp(text, "hex ", 4)) {
-		for (len = 0, text += 4; sscanf(text, "%2hhx", bytes + len) == 1; len++)
-			text += 2;
-		return *text ? 0 : len;
-	}
-	sscanf(text, "%31s %31s", name, argument);
-	while (strcmp(c->name, name))
-		if (++c == sctp_chunks + sizeof(sctp_chunks) / sizeof(sctp_chunks[0]))
-			return 0;
-	number = strtoul(argument, NULL, 0);
-	len = 4 + c->fixed + (c->type ? 0 : number);
-	if (len + 3 > SCTP_CHUNK_ROOM)
+	for (type = 0; type < sizeof(sctp_chunks) / sizeof(sctp_chunks[0]); type++)
+		if (strlen(sctp_chunks[type]) == len && !strncmp(text, sctp_chunks[type], len)) {
+			*rest = text + len;
+			return type;
+		}
+	if (sscanf(text, "type %u%n", &type, &used) != 1 || type > 255)
+		wrong("\"%s\" is no SCTP chunk", text);
+	*rest = text + used;
+	return type;
+}
+
+/* RFC 9260 3.3: what a chunk of this type has behind its header, at least. */
+static size_t sctp_body(unsigned int type)
+{
+	switch (type) {
+	case 0: /* data: TSN, stream, sequence, protocol */
+		return 12;
+	case 1: /* init: tag, window, streams, TSN */
+	case 2:
+		return 16;
+	case 3: /* sack: TSN, window, two counts */
+		return 12;
+	case 7: /* shutdown: TSN */
+		return 4;
+	default:
 		return 0;
-	bytes[0] = c->type;
-	bytes[1] = c->flags | !strcmp(argument, "T");
-	put16(bytes + 2, len);
-	if (c->fixed)
-		put32(bytes + 4, c->first == SCTP_TAG ? number : c->first);
-	if (c->type == 1 || c->type == 2) { /* a_rwnd, streams, TSN */
-		put32(bytes + 8, 65536);
-		put32(bytes + 12, 10 << 16 | 10);
-		put32(bytes + 16, 1);
 	}
-	if (c->type == 2) /* state cookie */
-		put32(bytes + 20, 7 << 16 | 8);
-	return (len + 3) & ~3UL;
+}
+
+static void sctp_chunk(struct pkt *p, struct pkt_layer *l, const char *text)
+{
+	const char *rest;
+	unsigned int type = sctp_type(text, &rest);
+	bool init = type == 1 || type == 2;
+	unsigned int value = 0;
+	size_t at, len;
+
+	rest += strspn(rest, " ");
+	if (*rest && strcmp(rest, "T") && sscanf(rest, "%i", (int *)&value) != 1)
+		wrong("\"%s\" is no SCTP chunk", text);
+	len = 4 + sctp_body(type) + (init ? 0 : value);
+	at = push_options(p, l, (len + 3) & ~3UL);
+	p->data[at] = type;
+	p->data[at + 1] = type == 0 ? 3 : !strcmp(rest, "T"); /* data: first and last piece */
+	pkt_set16(p, at + 2, len);
+	if (init) {
+		pkt_set32(p, at + 4, value);
+		pkt_set32(p, at + 8, 65535);
+		pkt_set32(p, at + 12, 10 << 16 | 10);
+		pkt_set32(p, at + 16, value);
+	}
+}
+
+static void sctp_hex(struct pkt *p, struct pkt_layer *l, const char *text)
+{
+	for (; *text; text += 2)
+		if (sscanf(text, "%2hhx", p->data + push_options(p, l, 1)) != 1)
+			wrong("\"%s\" is not hexadecimal", text);
 }
 
 void pkt_sctp_chunks(struct pkt *p, const char *chunks)
 {
-	char text[512], *save, *t;
+	struct pkt_layer *l = last(p, SCTP);
+	char text[1024], *save, *t;
 
-	last(p, SCTP);
-	snprintf(text, sizeof(text), "%s", chunks);
+	if ((size_t)snprintf(text, sizeof(text), "%s", chunks) >= sizeof(text))
+		wrong("too many SCTP chunks");
 	for (t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
-		uint8_t bytes[SCTP_CHUNK_ROOM] = { 0 };
-		size_t n = sctp_chunk(bytes, t + strspn(t, " "));
-
-		if (!n)
-			wrong("\"%s\" is no SCTP chunk", t);
-		pkt_bytes(p, bytes, n);
+		t += strspn(t, " ");
+		if (!strncmp(t, "hex ", 4))
+			sctp_hex(p, l, t + 4);
+		else
+			sctp_chunk(p, l, t);
 	}
 }
 
-void pkt_gre(struct pkt *p)
+void pkt_gre(struct pkt *p, uint16_t proto, uint32_t key)
 {
-	size_t at = push_l4(p, GRE, IPPROTO_GRE, 4);
+	size_t at = push_l4(p, GRE, IPPROTO_GRE, key ? 8 : 4);
 
-	pkt_set16(p, at + 2, ETH_P_IP);
+	pkt_set16(p, at, key ? 0x2000 : 0);
+	pkt_set16(p, at + 2, proto);
+	if (key)
+		pkt_set32(p, at + 4, key);
 }
 
-void pkt_gre_call(struct pkt *p, uint16_t call)
+void pkt_pptp(struct pkt *p, uint16_t call_id)
 {
 	size_t at = push_l4(p, GRE, IPPROTO_GRE, 12);
 
-	pkt_set16(p, at, 0x3001); /* a key, a sequence number, version 1 */
+	pkt_set16(p, at, 0x3001); /* with a key and a sequence number */
 	pkt_set16(p, at + 2, 0x880b);
-	pkt_set16(p, at + 6, call);
+	pkt_set16(p, at + 6, call_id);
 }
 
 void pkt_icmp(struct pkt *p, uint8_t type, uint8_t code, uint16_t id, uint16_t seq)
@@ -552,8 +573,8 @@ void pkt_lengths(struct pkt *p)
 			pkt_set16(p, l->at + 4, p->len - l->at - IP6_HLEN);
 		else if (l->kind == UDP)
 			pkt_set16(p, l->at + 4, p->len - l->at);
-		else if (l->kind == GRE && l->len == 12)
-			pkt_set16(p, l->at + 4, p->len - l->at - 12);
+		else if (l->kind == GRE && p->data[l->at + 1] & 7)
+			pkt_set16(p, l->at + 4, p->len - l->at - l->len);
 	}
 }
 
@@ -574,19 +595,6 @@ static uint16_t fold(uint64_t s)
 	return ~s;
 }
 
-/* CRC32c, least significant bit first (RFC 9260, appendix A): the number as SCTP sends it. */
-static uint32_t crc32c(const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = ~0U;
-
-	while (len--) {
-		crc ^= *bytes++;
-		for (int i = 0; i < 8; i++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return __builtin_bswap32(~crc);
-}
-
 static void set_checksum(struct pkt *p, size_t field, size_t from, size_t end, uint64_t pseudo)
 {
 	pkt_set16(p, field, 0);
@@ -603,6 +611,37 @@ static uint64_t pseudo_header(const struct pkt *p, const struct pkt_layer *ip, u
 		return s;
 	return ip->kind == IP4 ? sum(p, ip->at + 12, ip->at + 20, s) :
 				 sum(p, ip->at + 8, ip->at + 40, s);
+}
+
+/* RFC 9260 A: CRC32c, the lowest byte first. */
+static uint32_t crc32c(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = ~0U;
+
+	for (; len; len--) {
+		crc ^= *bytes++;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+static void set_crc(struct pkt *p, const struct pkt_layer *l)
+{
+	memset(p->data + l->at + 8, 0, 4);
+	pkt_set32(p, l->at + 8, __builtin_bswap32(crc32c(p->data + l->at, p->len - l->at)));
+}
+
+/* RFC 3828 3.1: the pseudo header has the packet's length, the sum what is covered. */
+static void set_udplite_checksum(struct pkt *p, const struct pkt_layer *l, uint64_t pseudo)
+{
+	size_t covered = pkt_get16(p, l->at + 4);
+
+	if (!covered || covered > p->len - l->at)
+		covered = p->len - l->at;
+	set_checksum(p, l->at + 6, l->at, l->at + covered, pseudo);
+	if (!pkt_get16(p, l->at + 6))
+		pkt_set16(p, l->at + 6, 0xffff);
 }
 
 void pkt_checksums(struct pkt *p)
@@ -628,23 +667,16 @@ void pkt_checksums(struct pkt *p)
 			else if (!pkt_get16(p, l->at + 6))
 				pkt_set16(p, l->at + 6, 0xffff);
 			break;
+		case UDPLITE:
+			set_udplite_checksum(p, l, pseudo_header(p, ip, IPPROTO_UDPLITE, len));
+			break;
+		case SCTP:
+			set_crc(p, l);
+			break;
 		case ICMP:
 			set_checksum(p, l->at + 2, l->at, p->len,
 				     ip && ip->kind == IP6 ?
 					     pseudo_header(p, ip, IPPROTO_ICMPV6, len) : 0);
-			break;
-		case UDPLITE: {
-			size_t coverage = pkt_get16(p, l->at + 4);
-
-			if (coverage < UDP_HLEN || coverage > len)
-				coverage = len;
-			set_checksum(p, l->at + 6, l->at, l->at + coverage,
-				     pseudo_header(p, ip, IPPROTO_UDPLITE, len));
-			break;
-		}
-		case SCTP:
-			pkt_set32(p, l->at + 8, 0);
-			pkt_set32(p, l->at + 8, crc32c(p->data + l->at, len));
 			break;
 		case ETH:
 		case VLAN:
@@ -779,6 +811,8 @@ static uint8_t desc_proto(const struct pkt_desc *d)
 		return d->proto;
 	if (d->tcp_flags)
 		return IPPROTO_TCP;
+	if (d->chunks)
+		return IPPROTO_SCTP;
 	if (d->icmp_type)
 		return strchr(d->src, ':') ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	return IPPROTO_UDP;
@@ -802,10 +836,10 @@ static void build_l4(struct pkt *p, const struct pkt_desc *d)
 		pkt_sctp(p, d->sport, d->dport, d->vtag);
 		if (d->chunks)
 			pkt_sctp_chunks(p, d->chunks);
-	} else if (proto == IPPROTO_GRE && d->gre_call) {
-		pkt_gre_call(p, d->call);
+	} else if (proto == IPPROTO_GRE && d->pptp) {
+		pkt_pptp(p, d->call_id);
 	} else if (proto == IPPROTO_GRE) {
-		pkt_gre(p);
+		pkt_gre(p, ETH_P_IP, d->gre_key);
 	} else if (proto == icmp) {
 		build_icmp(p, d);
 	} else {

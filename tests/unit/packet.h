@@ -103,23 +103,24 @@ void pkt_tcp_options(struct pkt *p, const char *options);
 void pkt_udp(struct pkt *p, uint16_t sport, uint16_t dport);
 /* The UDP header just made says that there is no checksum. */
 void pkt_udp_no_checksum(struct pkt *p);
-/*
- * UDP-Lite (RFC 3828): the checksum covers `coverage` bytes of header and data, 0: all. What is more
- * than there is (or 1 to 7) is written as said, and all is covered.
- */
+/* UDP-Lite; `coverage` bytes are under the checksum, 0: all. */
 void pkt_udplite(struct pkt *p, uint16_t sport, uint16_t dport, uint16_t coverage);
-/* SCTP's common header; chunks follow. */
 void pkt_sctp(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t vtag);
 /*
- * Chunks behind the SCTP header just made, e.g. "init 5", "cookie_ack,data 100", "abort T" (the flag
- * that the tag is the sender's own), and "hex 00030000" for bytes as they are. By name: data BYTES,
- * init TAG, init_ack TAG, sack, heartbeat, heartbeat_ack, abort [T], shutdown, shutdown_ack, error,
- * cookie_echo, cookie_ack, ecne, cwr, shutdown_complete [T], forward_tsn. Each but hex is padded.
+ * Chunks behind the SCTP header just made, each padded to a multiple of 4:
+ *
+ *	"init 7"		INIT whose initiate tag is 7; "init_ack 7" likewise
+ *	"abort", "abort T"	the flags' lowest bit; also of "shutdown_complete T"
+ *	"data 10"		10 bytes of data, without a number none; "heartbeat 10" likewise
+ *	"type 200"		a chunk of this type, without a body
+ *	"hex 00030000"		bytes as they are, not padded
+ *
+ * and sack, shutdown, shutdown_ack, error, cookie_echo, cookie_ack, heartbeat_ack; by commas.
  */
 void pkt_sctp_chunks(struct pkt *p, const char *chunks);
-/* GRE: version 0 carrying IPv4 (RFC 2784), or 1 carrying PPP of a call (RFC 2637). */
-void pkt_gre(struct pkt *p);
-void pkt_gre_call(struct pkt *p, uint16_t call);
+/* GRE of version 0, with a key if it is not 0; and of version 1, with a call id, as PPTP's. */
+void pkt_gre(struct pkt *p, uint16_t proto, uint32_t key);
+void pkt_pptp(struct pkt *p, uint16_t call_id);
 /* ICMP or ICMPv6, as the IP header wants it. In errors id and seq are halves of the second word. */
 void pkt_icmp(struct pkt *p, uint8_t type, uint8_t code, uint16_t id, uint16_t seq);
 /* What an ICMP error quotes: the IP packet in `about`, up to `max` bytes of it. */
@@ -173,7 +174,7 @@ struct pkt_desc {
 	bool frag_more;
 	uint32_t frag_id;
 
-	/* Default: TCP with tcp_flags, ICMP(v6) with icmp_type (an echo reply's is 0!), else UDP. */
+	/* Default: TCP with tcp_flags, SCTP with chunks, ICMP(v6) with icmp_type (an echo reply's is 0!), else UDP. */
 	uint8_t proto;
 	uint16_t sport, dport;
 
@@ -182,12 +183,15 @@ struct pkt_desc {
 	uint16_t win;            /* 65535; NO_WINDOW for 0 */
 	const char *tcp_options; /* as pkt_tcp_options() */
 
-	bool no_checksum;     /* UDP */
-	uint16_t coverage;    /* UDP-Lite */
-	uint32_t vtag;        /* SCTP */
-	const char *chunks;   /* as pkt_sctp_chunks() */
-	bool gre_call;        /* GRE version 1, of the call `call` */
-	uint16_t call;
+	bool no_checksum; /* UDP */
+	uint16_t coverage; /* UDP-Lite */
+
+	const char *chunks; /* as pkt_sctp_chunks(); makes it SCTP */
+	uint32_t vtag;
+
+	uint32_t gre_key;
+	bool pptp; /* GRE version 1 */
+	uint16_t call_id;
 
 	uint8_t icmp_type, icmp_code;
 	uint16_t icmp_id, icmp_seq;

@@ -61,7 +61,7 @@ TEST(udp6)
 		   "6c6c 6f");
 }
 
-TEST(udplite)
+TEST(udplite_of_linux)
 {
 	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.1.2", .ip_id = 49350,
 					  .df = true, .proto = IPPROTO_UDPLITE, .sport = 5353,
@@ -71,7 +71,7 @@ TEST(udplite)
 		   "0102 14e9 0035 000a 6bda 6865 6c6c 6f");
 }
 
-TEST(udplite6)
+TEST(udplite6_of_linux)
 {
 	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:1::2",
 					  .flow_label = 0x4c163, .proto = IPPROTO_UDPLITE,
@@ -80,41 +80,6 @@ TEST(udplite6)
 	want_frame("0200 0000 0002 0200 0000 0001 86dd 6004 c163 000d 8840 fd00 0001 0000 0000 0000"
 		   "0000 0000 0001 fd00 0001 0000 0000 0000 0000 0000 0002 14e9 0035 000d ac66 6865"
 		   "6c6c 6f");
-}
-
-// Put together from RFC 9260 by hand, as this kernel has no SCTP; nf_conntrack takes them.
-TEST(sctp)
-{
-	struct pkt_desc d = { .src = "10.0.1.1", .dst = "10.0.1.2", .proto = IPPROTO_SCTP,
-			      .sport = 1000, .dport = 80, .chunks = "init 11" };
-
-	pkt_build(&p, &d);
-	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0034 0000 0000 4084 6444 0a00 0101 0a00"
-		   "0102 03e8 0050 0000 0000 f82e cdb7 0100 0014 0000 000b 0001 0000 000a 000a 0000"
-		   "0001");
-	d.vtag = 7;
-	d.chunks = "cookie_echo, data 1, abort T";
-	pkt_build(&p, &d);
-	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0040 0000 0000 4084 6438 0a00 0101 0a00"
-		   "0102 03e8 0050 0000 0007 dcaf e3ee 0a00 0008 0000 0007 0003 0011 0000 0001 0000"
-		   "0000 0000 0000 0000 0000 0601 0004");
-}
-
-// By hand from RFC 2784 and RFC 2637.
-TEST(gre)
-{
-	struct pkt_desc d = { .src = "10.0.1.1", .dst = "10.0.1.2", .proto = IPPROTO_GRE };
-
-	pkt_build(&p, &d);
-	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0018 0000 0000 402f 64b5 0a00 0101 0a00"
-		   "0102 0000 0800");
-	d.gre_call = true;
-	d.call = 5;
-	d.data = "\xff\x03";
-	d.payload = 2;
-	pkt_build(&p, &d);
-	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0022 0000 0000 402f 64ab 0a00 0101 0a00"
-		   "0102 3001 880b 0002 0005 0000 0000 ff03");
 }
 
 TEST(tcp_syn)
@@ -298,6 +263,96 @@ TEST(tcp_options)
 	CHECK_MEM(p.data + p.l4 + 20,
 		  "\1\1\5\x12\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\xfe\4\xde\xad\1\0\0\0", 28);
 	CHECK_EQ(p.payload, p.l4 + 48);
+}
+
+/* CRC32c of the SCTP packet, bit by bit from its definition (RFC 9260 A), its own field as zero. */
+static uint32_t crc_of_sctp(void)
+{
+	uint32_t crc = ~0U;
+
+	for (size_t i = p.l4; i < p.len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			uint8_t byte = i >= p.l4 + 8 && i < p.l4 + 12 ? 0 : p.data[i];
+			uint32_t out = (crc ^ (byte >> bit)) & 1;
+
+			crc = crc >> 1 ^ (out ? 0x82f63b78 : 0);
+		}
+	return ~crc;
+}
+
+// Chunks as RFC 9260 has them, padded, and the checksum with its lowest byte first.
+TEST(sctp)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1", .sport = 1000,
+					  .dport = 2000, .vtag = 0x01020304,
+					  .chunks = "cookie_ack, data 3, abort T" });
+	CHECK_EQ(p.data[p.ip + 9], IPPROTO_SCTP);
+	CHECK_EQ(p.len - p.l4, 12 + 4 + 20 + 4);
+	CHECK_MEM(p.data + p.l4, "\x03\xe8\x07\xd0\1\2\3\4", 8);
+	CHECK_MEM(p.data + p.l4 + 12, "\xb\0\0\4\0\3\0\x13\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				      "\6\1\0\4", 28);
+	CHECK_EQ(pkt_get32(&p, p.l4 + 8), __builtin_bswap32(crc_of_sctp()));
+
+	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:2::1",
+					  .chunks = "init 0x01020304" });
+	CHECK_EQ(p.data[p.ip + 6], IPPROTO_SCTP);
+	CHECK_MEM(p.data + p.l4 + 12, "\1\0\0\x14\1\2\3\4\0\0\xff\xff\0\xa\0\xa\1\2\3\4", 20);
+	CHECK_EQ(p.len, p.l4 + 32);
+
+	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:2::1",
+					  .chunks = "hex 07000000ff,abort" });
+	CHECK_MEM(p.data + p.l4 + 12, "\7\0\0\0\xff\6\0\0\4", 9);
+	CHECK_EQ(p.len, p.l4 + 21);
+}
+
+// The sum of 32 bytes of zeroes is known (RFC 3720 B.4).
+TEST(sctp_crc)
+{
+	static const uint8_t zeros[32];
+
+	/* The header's twelve bytes are within the sum, so 32 bytes of zeros in all. */
+	pkt_start(&p);
+	pkt_ip4(&p, "10.0.1.1", "10.0.2.1");
+	pkt_sctp(&p, 0, 0, 0);
+	pkt_bytes(&p, zeros, 20);
+	pkt_finish(&p);
+	CHECK_EQ(pkt_get32(&p, p.l4 + 8), 0xaa36918a);
+}
+
+// UDP-Lite's checksum covers what it says, with the whole length in the pseudo header.
+TEST(udplite)
+{
+	uint16_t partial;
+
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1", .sport = 1,
+					  .dport = 2, .proto = IPPROTO_UDPLITE, .coverage = 8,
+					  .payload = 100 });
+	CHECK_EQ(pkt_get16(&p, p.l4 + 4), 8);
+	partial = pkt_get16(&p, p.l4 + 6);
+	/* 0a00+0101+0a00+0201 + 136 + 108 + 1 + 2 + 8, complemented */
+	CHECK_EQ(partial, (uint16_t) ~(0x0a00 + 0x0101 + 0x0a00 + 0x0201 + 136 + 108 + 1 + 2 + 8));
+	p.data[p.l4 + 8] ^= 0xff; /* not covered */
+	pkt_checksums(&p);
+	CHECK_EQ(pkt_get16(&p, p.l4 + 6), partial);
+	pkt_set16(&p, p.l4 + 4, 0);
+	pkt_checksums(&p);
+	CHECK(pkt_get16(&p, p.l4 + 6) != partial);
+}
+
+// GRE with and without a key, and as PPTP has it.
+TEST(gre)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1",
+					  .proto = IPPROTO_GRE });
+	CHECK_MEM(p.data + p.l4, "\0\0\x08\0", 4);
+	CHECK_EQ(p.len, p.l4 + 4);
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1",
+					  .proto = IPPROTO_GRE, .gre_key = 0x01020304 });
+	CHECK_MEM(p.data + p.l4, "\x20\0\x08\0\1\2\3\4", 8);
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.2.1",
+					  .proto = IPPROTO_GRE, .pptp = true, .call_id = 0x0102,
+					  .payload = 5 });
+	CHECK_MEM(p.data + p.l4, "\x30\1\x88\xb\0\5\1\2\0\0\0\0", 12);
 }
 
 // The largest packet there is fits.

@@ -252,9 +252,10 @@ TEST(l3_only)
 TEST(generic)
 {
 	for (int proto = 0; proto < 256; proto++) {
-		bool known4 = proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_ICMP;
-		bool known6 =
-			proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_ICMPV6;
+		bool known = proto == IPPROTO_TCP || proto == IPPROTO_UDP ||
+			     proto == IPPROTO_SCTP || proto == IPPROTO_UDPLITE;
+		bool known4 = known || proto == IPPROTO_ICMP;
+		bool known6 = known || proto == IPPROTO_ICMPV6;
 		/* RFC 8200 and 4302; mobility, HIP and shim6 are not followed (as in
 		 * ipv6_ext_hdr()). */
 		bool ext = proto == 0 || proto == 43 || proto == 44 || proto == 51 || proto == 60;
@@ -283,6 +284,139 @@ TEST(generic)
 				CHECK_EQ(got.tuple.proto, proto);
 		}
 	}
+}
+
+/* --- SCTP, UDP-Lite, GRE --------------------------------------------------------------------- */
+
+// Of an SCTP packet the ports, the tags, and the chunks in their order.
+TEST(sctp_fields)
+{
+	BUILD(.src = A4, .dst = B4, .sport = 1000, .dport = 2000, .vtag = 0x12345678,
+	      .chunks = "cookie_echo, data 100, heartbeat, sack, abort T");
+	WANT(parse(0), 0);
+	CHECK_EQ(got.tuple.proto, IPPROTO_SCTP);
+	want_ports(1000, 2000);
+	CHECK_EQ(be32toh(got.tag), 0x12345678);
+	CHECK_EQ(got.chunks, CT_SC_ABORT_T << 8 | CT_SC_HEARTBEAT << 4 | CT_SC_COOKIE_ECHO);
+	CHECK_EQ(got.chunk_set, 1 << CT_SC_COOKIE_ECHO | 1 << CT_SC_DATA | 1 << CT_SC_HEARTBEAT |
+					1 << CT_SC_OTHER | 1 << CT_SC_ABORT_T);
+	CHECK_EQ(got.need, 0);
+
+	BUILD(.src = A6, .dst = B6, .ext = "hd", .sport = 1, .dport = 2, .chunks = "init 0x01020304");
+	WANT(parse(0), 0);
+	CHECK_EQ(be32toh(got.tag), 0);
+	CHECK_EQ(be32toh(got.init_tag), 0x01020304);
+	CHECK_EQ(got.chunks, CT_SC_INIT);
+}
+
+// Every chunk type is what RFC 9260 says it is; the T bit is looked at where there is one.
+TEST(sctp_chunk_types)
+{
+	static const __u8 kinds[] = { CT_SC_DATA,	  CT_SC_INIT,	     CT_SC_INIT_ACK,
+				      CT_SC_OTHER,	  CT_SC_HEARTBEAT,   CT_SC_HEARTBEAT_ACK,
+				      CT_SC_ABORT,	  CT_SC_SHUTDOWN,    CT_SC_SHUTDOWN_ACK,
+				      CT_SC_ERROR,	  CT_SC_COOKIE_ECHO, CT_SC_COOKIE_ACK,
+				      CT_SC_OTHER,	  CT_SC_OTHER,	     CT_SC_SHUTDOWN_COMPLETE };
+
+	for (int type = 0; type < 256; type++)
+		for (int flags = 0; flags < 256; flags++) {
+			int want = type < 15 ? kinds[type] : CT_SC_OTHER;
+
+			if (want == CT_SC_ABORT && flags & 1)
+				want = CT_SC_ABORT_T;
+			if (want == CT_SC_SHUTDOWN_COMPLETE && flags & 1)
+				want = CT_SC_SHUTDOWN_COMPLETE_T;
+			BUILD(.src = A4, .dst = B4, .chunks = "init 1");
+			p.data[p.l4 + 12] = (uint8_t)type;
+			p.data[p.l4 + 13] = (uint8_t)flags;
+			CHECK_CASE("type %d, flags %02x", type, flags);
+			WANT(parse(0), 0);
+			CHECK_EQ(got.chunk_set, 1 << want);
+			CHECK_EQ(got.chunks, want < CT_SC_DATA ? want : 0);
+		}
+}
+
+// The first fragment of an SCTP packet may end inside a chunk: what is there counts.
+TEST(sctp_first_fragment)
+{
+	BUILD(.src = A4, .dst = B4, .frag_more = true, .chunks = "cookie_echo, data 104");
+	WANT(parse(0), 0);
+	CHECK_EQ(got.fragment, CT_FRAG_FIRST);
+	pkt_fragment(&about, &p, 0, 24, 7);
+	p = about;
+	WANT(parse(0), 0);
+	CHECK_EQ(got.chunk_set, 1 << CT_SC_COOKIE_ECHO | 1 << CT_SC_DATA);
+	pkt_fragment(&about, &p, 0, 16, 7);
+	p = about;
+	WANT(parse(0), 0);
+	CHECK_EQ(got.chunk_set, 1 << CT_SC_COOKIE_ECHO);
+	pkt_fragment(&about, &p, 0, 8, 7);
+	p = about;
+	WANT(parse(0), CT_R_SCTP_TRUNCATED);
+}
+
+// UDP-Lite's coverage: none is all, else 8 to the whole packet. There is always a checksum.
+TEST(udplite_coverage)
+{
+	for (unsigned int coverage = 0; coverage < 65536; coverage += coverage < 40 ? 1 : 509) {
+		bool good = coverage == 0 || (coverage >= 8 && coverage <= 28);
+
+		CHECK_CASE("%u bytes covered", coverage);
+		for (int first = 0; first < 2; first++) {
+			BUILD(.src = A6, .dst = B6, .proto = IPPROTO_UDPLITE, .sport = 1000, .dport = 53,
+			      .coverage = (uint16_t)coverage, .frag_more = first, .payload = 20);
+			WANT(parse(0), good || (first && coverage > 28) ? 0 : CT_R_UDPLITE_COVERAGE);
+			if (good) {
+				want_ports(1000, 53);
+				CHECK_EQ(got.need, coverage);
+			}
+		}
+		BUILD(.src = A4, .dst = B4, .proto = IPPROTO_UDPLITE,
+		      .coverage = (uint16_t)coverage, .payload = 20);
+		pkt_set16(&p, p.l4 + 6, 0);
+		WANT(parse(0), good ? CT_R_UDPLITE_UNCHECKED : CT_R_UDPLITE_COVERAGE);
+	}
+}
+
+static void want_gre(uint16_t call_id)
+{
+	WANT(parse(0), 0);
+	CHECK_EQ(got.tuple.proto, IPPROTO_GRE);
+	want_ports(0, call_id);
+}
+
+// GRE's key is no part of a flow, a PPTP call id is; what is cut off is an address pair.
+TEST(gre)
+{
+	BUILD(.src = A4, .dst = B4, .proto = IPPROTO_GRE, .payload = 40);
+	want_gre(0);
+	BUILD(.src = A4, .dst = B4, .proto = IPPROTO_GRE, .gre_key = 77, .payload = 40);
+	want_gre(0);
+	BUILD(.src = A6, .dst = B6, .proto = IPPROTO_GRE, .pptp = true, .call_id = 77);
+	want_gre(77);
+	p.len = p.l4 + 8;
+	pkt_set16(&p, p.ip + 4, 8);
+	want_gre(77);
+	p.len = p.l4 + 7;
+	pkt_set16(&p, p.ip + 4, 7);
+	want_gre(0);
+	pkt_set16(&p, p.l4 + 2, ETH_P_IP); /* not looked at */
+	want_gre(0);
+	p.len = p.l4;
+	pkt_set16(&p, p.ip + 4, 0);
+	want_gre(0);
+	for (unsigned int version = 0; version < 8; version++)
+		for (unsigned int flags = 0; flags < 0x10000; flags += 0x3c8) {
+			CHECK_CASE("version %u, flags %04x", version, flags);
+			BUILD(.src = A4, .dst = B4, .proto = IPPROTO_GRE, .pptp = true, .call_id = 9);
+			pkt_set16(&p, p.l4, (uint16_t)(flags & ~7U) | (uint16_t)version);
+			want_gre(version == 1 ? 9 : 0);
+			pkt_set16(&p, p.l4 + 2, ETH_P_IP);
+			if (version == 1)
+				WANT(parse(0), CT_R_GRE_PROTOCOL);
+			else
+				want_gre(0);
+		}
 }
 
 /* --- IPv4's lengths -------------------------------------------------------------------------- */
@@ -963,6 +1097,37 @@ TEST(icmp_error_about_generic)
 	}
 }
 
+// An error about SCTP or UDP-Lite needs the ports, one about PPTP the call id.
+TEST(icmp_error_about_others)
+{
+	for (size_t len = 20; len <= 20 + 12; len++) {
+		CHECK_CASE("SCTP, %zu bytes", len);
+		ABOUT(.src = B4, .dst = A4, .sport = 53, .dport = 1000, .chunks = "init 7");
+		build_error(false, 3, len);
+		WANT(parse(0), len < 20 + 4 ? CT_R_ICMP_INNER : 0);
+		if (len >= 20 + 4) {
+			CHECK_EQ(be16toh(got.inner.sport), 53);
+			CHECK_EQ(be16toh(got.inner.dport), 1000);
+		}
+		CHECK_CASE("UDP-Lite, %zu bytes", len);
+		ABOUT(.src = B4, .dst = A4, .proto = IPPROTO_UDPLITE, .sport = 53, .dport = 1000,
+		      .payload = 20);
+		build_error(false, 3, len);
+		WANT(parse(0), len < 20 + 4 ? CT_R_ICMP_INNER : 0);
+		if (len >= 20 + 4)
+			CHECK_EQ(be16toh(got.inner.dport), 1000);
+		CHECK_CASE("PPTP, %zu bytes", len);
+		ABOUT(.src = B4, .dst = A4, .proto = IPPROTO_GRE, .pptp = true, .call_id = 77);
+		build_error(false, 3, len);
+		WANT(parse(0), 0);
+		CHECK_EQ(be16toh(got.inner.sport), 0);
+		CHECK_EQ(be16toh(got.inner.dport), len < 20 + 8 ? 0 : 77);
+	}
+	pkt_set16(&about, about.l4 + 2, ETH_P_IP);
+	build_error(false, 3, 60);
+	WANT(parse(0), CT_R_ICMP_INNER);
+}
+
 /* --- every truncation of every header -------------------------------------------------------- */
 
 /*
@@ -1047,6 +1212,51 @@ static const struct frame {
 	  { { 8, CT_R_ICMP_TRUNCATED }, { 8 + 40 + 32 + 4, CT_R_ICMP_INNER } },
 	  8 + 40 + 32 + 4,
 	  1 },
+	{ "SCTP, INIT",
+	  { .src = A4, .dst = B4, .chunks = "init 7" },
+	  { { 12, CT_R_SCTP_TRUNCATED }, { 16, CT_R_SCTP_CHUNKS }, { 32, CT_R_SCTP_TRUNCATED } },
+	  32,
+	  0 },
+	{ "SCTP over IPv6, chunks",
+	  { .src = A6, .dst = B6, .ext = "d", .chunks = "cookie_ack, sack, heartbeat 30, data 9" },
+	  { { 12, CT_R_SCTP_TRUNCATED }, { 16, CT_R_SCTP_CHUNKS } },
+	  12 + 4 + 16 + 36 + 4,
+	  0 },
+	{ "SCTP, a first fragment",
+	  { .src = A6, .dst = B6, .frag_more = true, .chunks = "abort T, data 64" },
+	  { { 12, CT_R_SCTP_TRUNCATED }, { 16, CT_R_SCTP_CHUNKS } },
+	  12 + 4 + 4,
+	  0 },
+	{ "UDP-Lite",
+	  { .src = A4, .dst = B4, .proto = IPPROTO_UDPLITE, .coverage = 12, .payload = 9 },
+	  { { 8, CT_R_UDPLITE_TRUNCATED }, { 12, CT_R_UDPLITE_COVERAGE } },
+	  8,
+	  0 },
+	{ "UDP-Lite over IPv6, all covered",
+	  { .src = A6, .dst = B6, .proto = IPPROTO_UDPLITE, .payload = 9 },
+	  { { 8, CT_R_UDPLITE_TRUNCATED } },
+	  8,
+	  0 },
+	{ "UDP-Lite, a first fragment",
+	  { .src = A6,
+	    .dst = B6,
+	    .proto = IPPROTO_UDPLITE,
+	    .frag_more = true,
+	    .coverage = 100,
+	    .payload = 16 },
+	  { { 8, CT_R_UDPLITE_TRUNCATED } },
+	  8,
+	  0 },
+	{ "GRE with a key",
+	  { .src = A4, .dst = B4, .proto = IPPROTO_GRE, .gre_key = 77, .payload = 9 },
+	  { { 0, 0 } },
+	  4,
+	  0 },
+	{ "GRE of PPTP over IPv6",
+	  { .src = A6, .dst = B6, .proto = IPPROTO_GRE, .pptp = true, .call_id = 77, .payload = 9 },
+	  { { 0, 0 } },
+	  8,
+	  0 },
 	{ "ESP", { .src = A4, .dst = B4, .proto = IPPROTO_ESP, .payload = 9 }, { { 0, 0 } }, 0, 0 },
 	{ "ESP over IPv6",
 	  { .src = A6, .dst = B6, .proto = IPPROTO_ESP, .payload = 9 },

@@ -793,6 +793,40 @@ TEST(udp_hz)
 	}
 }
 
+/* --- UDP-Lite and GRE ------------------------------------------------------------------------ */
+
+// Both are a stream from the first packet that finds a replied flow; the reply itself does not yet.
+TEST(udplite_and_gre)
+{
+	static const struct {
+		__u8 proto;
+		enum ct_timeout unreplied, replied;
+	} both[] = { { CT_IPPROTO_UDPLITE, CT_T_UDP, CT_T_UDP_STREAM },
+		     { CT_IPPROTO_GRE, CT_T_GRE, CT_T_GRE_STREAM } };
+
+	for (size_t i = 0; i < 2; i++)
+		for (int dir = 0; dir < 2; dir++) {
+			struct ct_parsed p = { .tuple = { .family = CT_IPV4, .proto = both[i].proto } };
+
+			CHECK_CASE("protocol %d, direction %d", both[i].proto, dir);
+			begin();
+			memset(&flow, 0, sizeof(flow));
+			CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), 0);
+			CHECK_EQ(flow.expires - now, settings.timeout[both[i].unreplied]);
+			now += 5 * HZ;
+			CHECK_EQ(packet(&p, CT_ORIGINAL), CT_V_ACCEPT);
+			CHECK_EQ(flow.expires - now, settings.timeout[both[i].unreplied]);
+			CHECK_EQ(packet(&p, CT_REPLY), CT_V_ACCEPT);
+			CHECK_EQ(flow.expires - now, settings.timeout[both[i].unreplied]);
+			CHECK_EQ(flow.status, CT_S_SEEN_REPLY);
+			CHECK_EQ(packet(&p, dir), CT_V_ACCEPT);
+			CHECK_EQ(flow.expires - now, settings.timeout[both[i].replied]);
+			CHECK_EQ(flow.status, CT_S_SEEN_REPLY | CT_S_ASSURED);
+			CHECK_EQ(step.changed, false);
+			CHECK_EQ(flow.state, 0);
+		}
+}
+
 /* --- ICMP and the rest ----------------------------------------------------------------------- */
 
 static struct ct_parsed icmp_parsed(__u8 family, __u8 type)
@@ -850,7 +884,8 @@ TEST(generic_protocols)
 			struct ct_parsed p = { .tuple = { .family = family ? CT_IPV6 : CT_IPV4,
 							  .proto = proto } };
 
-			if (proto == 6 || proto == 17 || proto == (family ? 58 : 1))
+			if (proto == 6 || proto == 17 || proto == 47 || proto == 132 || proto == 136 ||
+			    proto == (family ? 58 : 1))
 				continue;
 			CHECK_CASE("protocol %d over IPv%d", proto, family ? 6 : 4);
 			begin();
@@ -887,6 +922,16 @@ TEST(default_settings)
 		     { "icmp_timeout", 30 },
 		     { "icmpv6_timeout", 30 },
 		     { "generic_timeout", 600 },
+		     { "sctp_timeout_closed", 10 },
+		     { "sctp_timeout_cookie_wait", 3 },
+		     { "sctp_timeout_cookie_echoed", 3 },
+		     { "sctp_timeout_established", 210 },
+		     { "sctp_timeout_shutdown_sent", 3 },
+		     { "sctp_timeout_shutdown_recd", 3 },
+		     { "sctp_timeout_shutdown_ack_sent", 3 },
+		     { "sctp_timeout_heartbeat_sent", 30 },
+		     { "gre_timeout", 30 },
+		     { "gre_timeout_stream", 180 },
 		     { "tcp_loose", 1 },
 		     { "acct", 1 },
 		     { "drop_invalid", 0 },
