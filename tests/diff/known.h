@@ -6,6 +6,9 @@
  * Differences of another kind are none, because they are about how it is told and not what:
  *	an UPDATE of the kernel's has the state only if it has changed; ours has it always;
  *	the kernel tells that a flow's time was up when somebody comes across it, ours at the sweep.
+ * And what random.c does not say, because the difference would last:
+ *	a changed timeout of GRE: the kernel keeps those with which a flow began, here they hold from
+ *	the next packet on, as for all protocols (nf_conntrack_gre_packet()).
  */
 
 /* 6.18 leaves an established flow CLOSE's 10 s behind a reset that is in the window, not exact. */

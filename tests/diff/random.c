@@ -745,6 +745,8 @@ static void another_timeout(struct say *s)
 		which = r->flow.entry.state;
 	if (which == CT_T_TCP_NONE || which == CT_T_TCP_SYN_SENT2) /* no sysctls of the kernel's */
 		which = CT_T_TCP_SYN_RECV;
+	if (which == CT_T_GRE || which == CT_T_GRE_STREAM) /* see known.h */
+		which = CT_T_GENERIC;
 	s->kind = SAY_TIMEOUT;
 	s->knob = which;
 	s->value = PICK(40, 60, 90, 110, 118, 122, 150, 250, 299, 301, 1000, 86400, 432000);

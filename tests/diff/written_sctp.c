@@ -472,6 +472,23 @@ TALK(sctp_error)
 		B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_SCTP, .quoted = n);
 }
 
+/* The state changes although the packet is refused; the event waits for the flow's next packet. */
+TALK(sctp_refused_but_changed)
+{
+	for (int dir = 0; dir < 2; dir++)
+		for (int way = 0; way < 3; way++) {
+			uint16_t port = (uint16_t)(3 * dir + way);
+
+			reach(CT_SCTP_ESTABLISHED, port);
+			sctp(dir, port, dir ? TO_A : TO_B, "shutdown,abort T");
+			IS(INVALID);
+			if (way)
+				SAY(ERROR, way == 1, .icmp_type = 3, .icmp_code = 1,
+				    .quote = IPPROTO_SCTP, .port = port);
+			sctp(!dir, port, dir ? TO_B : TO_A, "data 10");
+		}
+}
+
 TALK(sctp_in_zones)
 {
 	for (uint8_t zone = 1; zone < 4; zone++) {
