@@ -5,7 +5,8 @@
  *
  *	diff				all written conversations, and 600 random ones
  *	diff NAME...			these written ones
- *	diff -n 20000 -s 7		20000 random ones, seeds from 7 on
+ *	diff -n 20000 -s 7		20000 random ones and no written ones, seeds from 7 on
+ *	diff -n 0			all written ones, and no random ones
  *	diff -h xdp -4			at one hook only (xdp, ingress, egress); one family only
  *	diff -v				every packet and what both sides make of it
  *	diff -c				account of what has been said; of the cells of TCP's tables
@@ -768,13 +769,14 @@ int main(int argc, char **argv)
 {
 	unsigned int n = 600, length = 30, patience = 5, played = 0;
 	uint64_t seed = 1;
-	bool list = false;
+	bool list = false, only_random = false;
 	int opt;
 
 	while ((opt = getopt(argc, argv, "n:s:k:p:h:46vcal")) != -1) {
 		switch (opt) {
 		case 'n':
 			n = strtoul(optarg, NULL, 0);
+			only_random = n;
 			break;
 		case 's':
 			seed = strtoull(optarg, NULL, 0);
@@ -819,7 +821,8 @@ int main(int argc, char **argv)
 		length = TALK_MAX;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	kernel_open();
-	played = written_all(argv + optind, argc - optind);
+	if (optind < argc || !only_random)
+		played = written_all(argv + optind, argc - optind);
 	if (optind < argc && !played) {
 		printf("no conversation of this name\n");
 		return 2;
