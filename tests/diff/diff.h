@@ -48,8 +48,6 @@ enum flaw {
 	UDP_LENGTH_MORE, /* longer than the packet */
 	UDP_LENGTH_LESS, /* not all of the packet */
 	UDP_LENGTH_0,
-	BAD_CHECKSUM,
-	FLAWS,
 };
 
 /* One thing said. As in struct pkt_desc, .win 0 is 65535 and NO_WINDOW is 0. */

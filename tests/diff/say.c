@@ -151,11 +151,6 @@ static void spoil(struct pkt *p, const struct say *s, bool v6)
 	case UDP_LENGTH_0:
 		pkt_set16(p, p->l4 + 4, 0);
 		break;
-	case BAD_CHECKSUM:
-		p->data[p->len - 1] ^= 0x55;
-		break;
-	case FLAWS:
-		break;
 	}
 	if (!v6) { /* a wrong header checksum would not get as far as conntrack */
 		uint32_t sum = 0;
