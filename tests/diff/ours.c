@@ -34,7 +34,7 @@ static void follow_clock(void)
 void ours_begin(enum hook hook)
 {
 	world_begin(hook);
-	listen_begin(0, ~0U, 1 << 16);
+	listen_begin(0, 1 << CT_EV_NEW | 1 << CT_EV_UPDATE | 1 << CT_EV_DESTROY, 1 << 16);
 	began_ms = ms();
 	began_ticks = *world_now;
 	zone_now = 0;
