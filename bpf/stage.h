@@ -115,7 +115,8 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 
 	class = ct_hint_class(e);
 	expires = e->expires;
-	if (dir == CT_REPLY)
+	/* A flow that its answer ends is told of as unreplied, like a refused TCP connection. */
+	if (dir == CT_REPLY && step.verdict != CT_V_CLOSE)
 		e->status |= CT_S_SEEN_REPLY;
 	if (step.assured)
 		e->status |= CT_S_ASSURED;
@@ -124,7 +125,8 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 	if (step.verdict != CT_V_IGNORE)
 		ct_account(pkt, e, dir, s);
 
-	ct_classify(pkt, e->status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW, CT_R_NONE);
+	ct_classify(pkt, dir == CT_REPLY || e->status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW,
+		    CT_R_NONE);
 	ct_show_flow(pkt, e, dir);
 
 	if (unlikely(step.verdict == CT_V_CLOSE)) {
@@ -181,6 +183,21 @@ static __always_inline struct ct_entry *ct_in_error_flow(struct ct_pkt *pkt)
 	return e;
 }
 
+/* What a refused SCTP packet has changed is told with the next one, be it an error about the flow. */
+static __always_inline void ct_tell_late(struct ct_pkt *pkt, struct ct_entry *e, enum ct_dir dir)
+{
+	const struct ct_tuple *inner = &pkt->parsed.inner;
+
+	if (inner->proto != CT_IPPROTO_SCTP || !e->l4.sctp.untold || !(e->status & CT_S_CONFIRMED))
+		return;
+	e->l4.sctp.untold = 0;
+	if (dir == CT_REPLY) /* the error's: the packet in it went the other way */
+		pkt->original = *inner;
+	else
+		ct_tuple_invert(inner, &pkt->original);
+	ct_event(CT_EV_UPDATE, CT_END_NONE, &pkt->original, e, pkt->now);
+}
+
 /* An ICMP error belongs to the flow of the packet it is about, and changes nothing there. */
 static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
 {
@@ -206,6 +223,7 @@ static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
 		dir = (pkt->swapped ^ e->swapped) & 1 ? CT_ORIGINAL : CT_REPLY;
 		ct_classify(pkt, CT_RELATED, CT_R_NONE);
 		ct_show_flow(pkt, e, dir);
+		ct_tell_late(pkt, e, dir);
 	}
 	ct_release(e);
 }

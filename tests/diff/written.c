@@ -1,55 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Conversations for every rule of the tracker, named after it. a is the left side, b the right one.
- * IS() says what the author believes the kernel does, so that a conversation which misses its rule
- * is noticed; what ours has to do is never written down, the kernel shows it.
- */
-#include "diff.h"
+/* Conversations for every rule of TCP, UDP, ICMP and what is common to all, named after it. */
+#include "written.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-
-static void add(const struct say *s)
-{
-	if (writing->n == TALK_MAX)
-		abort();
-	writing->say[writing->n++] = *s;
-}
-
-#define SAY(what, from, ...) add(&(struct say){ .kind = SAY_##what, .dir = from, __VA_ARGS__ })
-#define A(bits, ...) SAY(TCP, CT_ORIGINAL, .flags = (bits), __VA_ARGS__)
-#define B(bits, ...) SAY(TCP, CT_REPLY, .flags = (bits), __VA_ARGS__)
-#define A_UDP(...)   SAY(UDP, CT_ORIGINAL, __VA_ARGS__)
-#define B_UDP(...)   SAY(UDP, CT_REPLY, __VA_ARGS__)
-#define A_ICMP(...)  SAY(ICMP, CT_ORIGINAL, __VA_ARGS__)
-#define B_ICMP(...)  SAY(ICMP, CT_REPLY, __VA_ARGS__)
-#define A_OTHER(...) SAY(OTHER, CT_ORIGINAL, __VA_ARGS__)
-#define B_OTHER(...) SAY(OTHER, CT_REPLY, __VA_ARGS__)
-#define WAIT(ms)     add(&(struct say){ .kind = SAY_WAIT, .value = (ms) })
-#define A_ERROR(...) SAY(ERROR, CT_ORIGINAL, __VA_ARGS__)
-#define B_ERROR(...) SAY(ERROR, CT_REPLY, __VA_ARGS__)
-#define KNOB(id, v)  add(&(struct say){ .kind = SAY_KNOB, .knob = CT_K_##id, .value = (v) })
-
-#define TIMEOUT(id, v)                                                                             \
-	add(&(struct say){ .kind = SAY_TIMEOUT, .knob = CT_T_##id, .value = (v) })
-
-/* Of the packet before: its class, and the TCP state after it. */
-#define IS(is)	 (writing->say[writing->n - 1].want_class = CT_##is + 1)
-#define AT(at)	 (writing->say[writing->n - 1].want_state = CT_TCP_##at + 1)
-#define NO_FLOW() (writing->say[writing->n - 1].want_state = CT_TCP_STATE_MAX + 1)
-
-#define TALK(title)                                                                                \
-	static void talk_##title(void);                                                            \
-	__attribute__((constructor)) static void register_##title(void)                            \
-	{                                                                                          \
-		static struct written w = { #title, talk_##title, NULL };                          \
-		struct written **last = &written_first;                                            \
-                                                                                                   \
-		while (*last)                                                                      \
-			last = &(*last)->next;                                                     \
-		*last = &w;                                                                        \
-	}                                                                                          \
-	static void talk_##title(void)
 
 /* Next numbers: 101 from a, 201 from b; windows 1000 both, if not said otherwise. */
 static void handshake_with(uint16_t awin, uint16_t bwin, const char *aopt, const char *bopt)
@@ -1692,4 +1645,364 @@ TALK(icmp_error_does_not_touch)
 	A(SYN, .seq = 100);
 	IS(NEW);
 	A_ERROR(.icmp_type = 3, .icmp_code = 1, .quote = IPPROTO_TCP);
+}
+
+/* --- zones ----------------------------------------------------------------------------------- */
+
+/* The same addresses and ports in three zones: as many flows, each with a life of its own. */
+TALK(same_tuple_in_every_zone)
+{
+	for (uint8_t zone = 0; zone < 3; zone++) {
+		ZONE(zone);
+		A(SYN, .seq = 100 * (1U + zone));
+		IS(NEW);
+		AT(SYN_SENT);
+	}
+	ZONE(1);
+	B(SYN | ACK, .seq = 200, .ack = 201);
+	AT(SYN_RECV);
+	ZONE(2);
+	B(SYN | ACK, .seq = 200, .ack = 302);
+	AT(SYN_SENT);
+	IS(INVALID);
+	B(RST | ACK, .ack = 301);
+	NO_FLOW();
+	ZONE(0);
+	A(SYN, .seq = 100);
+	AT(SYN_SENT);
+	ZONE(1);
+	A(ACK, .seq = 201, .ack = 201);
+	AT(ESTABLISHED);
+}
+
+/* An answer that comes in another zone is no answer. */
+TALK(answer_in_another_zone)
+{
+	ZONE(1);
+	A_UDP(.payload = 10);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7);
+	A_OTHER(.payload = 1);
+	ZONE(2);
+	B_UDP(.payload = 10);
+	IS(NEW);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7);
+	IS(INVALID);
+	B_OTHER(.payload = 1);
+	IS(NEW);
+	ZONE(1);
+	B_UDP(.payload = 10);
+	IS(ESTABLISHED);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7);
+	IS(ESTABLISHED);
+}
+
+TALK(error_in_another_zone)
+{
+	ZONE(3);
+	A_UDP(.payload = 10);
+	ZONE(0);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP);
+	IS(INVALID);
+	ZONE(3);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP);
+	IS(RELATED);
+}
+
+TALK(zones_end_apart)
+{
+	ZONE(1);
+	handshake();
+	ZONE(2);
+	handshake();
+	A(RST, .seq = 101);
+	AT(CLOSE);
+	ZONE(1);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	AT(ESTABLISHED);
+	AGE(60);
+	ZONE(2);
+	A(SYN, .seq = 5000);
+	IS(NEW);
+	ZONE(1);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	IS(ESTABLISHED);
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+/* What is over is a miss for the packet that meets it, and for the one after. */
+TALK(expired_flows_are_gone)
+{
+	A_UDP(.payload = 10);
+	AGE(20);
+	A_UDP(.payload = 10);
+	IS(NEW);
+	AGE(40);
+	B_UDP(.payload = 10);
+	IS(NEW);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7);
+	A_OTHER(.payload = 1);
+	AGE(40);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7);
+	IS(INVALID);
+	B_OTHER(.payload = 1);
+	IS(ESTABLISHED);
+	AGE(700);
+	B_OTHER(.payload = 1);
+	IS(NEW);
+}
+
+TALK(expired_in_every_state)
+{
+	A(SYN, .seq = 100);
+	AGE(200);
+	B(SYN | ACK, .seq = 200, .ack = 101);
+	IS(INVALID);
+	NO_FLOW();
+	A(SYN, .seq = 100);
+	B(SYN | ACK, .seq = 200, .ack = 101);
+	AGE(90);
+	A(ACK, .seq = 101, .ack = 201);
+	IS(NEW);
+	AT(ESTABLISHED);
+	AGE(400);
+	handshake();
+	A(FIN | ACK, .seq = 101, .ack = 201, .win = 1000);
+	AGE(200);
+	B(ACK, .seq = 201, .ack = 102, .win = 1000);
+	IS(NEW);
+	AGE(400);
+	closed();
+	AGE(100);
+	A(ACK, .seq = 102, .ack = 202, .win = 1000);
+	IS(ESTABLISHED);
+	AGE(200);
+	A(ACK, .seq = 102, .ack = 202, .win = 1000);
+	IS(NEW);
+	AGE(500);
+	handshake();
+	AGE(500000);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	IS(NEW);
+}
+
+TALK(error_about_an_expired_flow)
+{
+	A_UDP(.payload = 10);
+	AGE(40);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP);
+	IS(INVALID);
+}
+
+TALK(others_expire_meanwhile)
+{
+	for (uint16_t port = 0; port < 20; port++)
+		A_UDP(.payload = 10, .port = port);
+	handshake();
+	AGE(40);
+	A(ACK, .seq = 101, .ack = 201, .win = 1000);
+	A_UDP(.payload = 10, .port = 7);
+	IS(NEW);
+}
+
+/* --- super-packets --------------------------------------------------------------------------- */
+
+/*
+ * A packet that stands for many is one to the tracker: its ends, not its segments', are looked at.
+ * No longer than a page here, which is what test_run takes.
+ */
+TALK(super_packet)
+{
+	handshake_with(60000, 60000, "mss 1460", "mss 1460");
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 3000, .segs = 10, .win = 60000);
+	IS(ESTABLISHED);
+	B(ACK, .seq = 201, .ack = 3101, .win = 60000);
+	B(ACK, .seq = 201, .ack = 3101, .payload = 3000, .segs = 3, .win = 60000);
+	A(ACK, .seq = 3101, .ack = 3201, .payload = 3199, .segs = 32, .win = 60000);
+	B(ACK, .seq = 3201, .ack = 6300, .win = 60000);
+	A(ACK, .seq = 6300, .ack = 3201, .win = 60000);
+}
+
+TALK(super_packet_at_the_windows_edge)
+{
+	handshake_with(2000, 2000, "mss 1460", "mss 1460");
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 2000, .segs = 7, .win = 2000);
+	IS(ESTABLISHED);
+	A(PSH | ACK, .seq = 2101, .ack = 201, .payload = 1999, .segs = 7, .win = 2000);
+	B(ACK, .seq = 201, .ack = 2101, .win = 2000);
+	A(PSH | ACK, .seq = 9102, .ack = 201, .payload = 1000, .segs = 2, .win = 2000);
+	IS(INVALID);
+	A(PSH | ACK, .seq = 2101, .ack = 201, .payload = 2001, .segs = 7, .win = 2000);
+	B(ACK, .seq = 201, .ack = 4102, .win = 2000);
+	A(PSH | ACK, .seq = 9102, .ack = 201, .payload = 3000, .segs = 7, .win = 2000);
+	IS(INVALID);
+}
+
+TALK(super_packet_retransmitted)
+{
+	handshake_with(60000, 60000, "mss 1460", "mss 1460");
+	for (int i = 0; i < 6; i++)
+		A(PSH | ACK, .seq = 101, .ack = 201, .payload = 2920, .segs = 2, .win = 60000);
+	B(ACK, .seq = 201, .ack = 1561, .win = 60000);
+	A(FIN | PSH | ACK, .seq = 3021, .ack = 201, .payload = 2920, .segs = 2, .win = 60000);
+	AT(FIN_WAIT);
+}
+
+TALK(super_packet_picks_up)
+{
+	A(ACK, .seq = 101, .ack = 201, .payload = 2920, .segs = 2, .win = 60000);
+	IS(NEW);
+	B(ACK, .seq = 201, .ack = 3021, .win = 60000);
+	IS(ESTABLISHED);
+}
+
+/* --- fragments ------------------------------------------------------------------------------- */
+
+/*
+ * The kernel puts a datagram together before it looks at it, ours takes the fragments as they come.
+ * What both make of it is compared when it is complete.
+ */
+static void datagram(enum ct_dir dir, uint16_t id, const char *order)
+{
+	static const uint16_t at[] = { 0, 496, 1000, 0 };
+
+	for (const char *o = order; *o; o++) {
+		int i = *o - '0';
+
+		SAY(UDP, dir, .payload = 1592, .more = o[1] != 0, PART(at[i], at[i + 1], id));
+	}
+}
+
+TALK(fragments_in_order)
+{
+	datagram(CT_ORIGINAL, 7, "012");
+	IS(NEW);
+	datagram(CT_REPLY, 7, "012");
+	IS(ESTABLISHED);
+	datagram(CT_ORIGINAL, 8, "012");
+	IS(ESTABLISHED);
+}
+
+TALK(fragments_in_every_order)
+{
+	static const char *const orders[] = { "012", "021", "102", "120", "201", "210" };
+	uint16_t id = 1;
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+		for (int dir = 0; dir < 2; dir++, id++)
+			datagram(dir, id, orders[i]);
+}
+
+TALK(fragments_id_used_again)
+{
+	for (int i = 0; i < 4; i++) {
+		datagram(CT_ORIGINAL, 7, i & 1 ? "210" : "012");
+		datagram(CT_REPLY, 7, i & 1 ? "012" : "120");
+	}
+}
+
+TALK(fragments_of_two_datagrams_interleaved)
+{
+	A_UDP(.payload = 1592, .port = 1, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, .port = 2, AND_THEN, PART(0, 800, 2));
+	A_UDP(.payload = 1592, .port = 2, AND_THEN, PART(800, 0, 2));
+	A_UDP(.payload = 1592, .port = 1, PART(800, 0, 1));
+	IS(NEW);
+	A_UDP(.payload = 10, .port = 2);
+	IS(NEW);
+}
+
+TALK(fragments_of_tcp_and_icmp)
+{
+	handshake();
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 900, .win = 1000, AND_THEN, PART(0, 400, 3));
+	A(PSH | ACK, .seq = 101, .ack = 201, .payload = 900, .win = 1000, PART(400, 0, 3));
+	IS(ESTABLISHED);
+	B(ACK, .seq = 201, .ack = 1001, .win = 1000);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7, .payload = 1000, AND_THEN, PART(0, 504, 4));
+	A_ICMP(.icmp_type = 8, .icmp_id = 7, .payload = 1000, PART(504, 0, 4));
+	IS(NEW);
+	B_ICMP(.icmp_type = 0, .icmp_id = 7, .payload = 1000, AND_THEN, PART(504, 0, 4));
+	B_ICMP(.icmp_type = 0, .icmp_id = 7, .payload = 1000, PART(0, 504, 4));
+	IS(ESTABLISHED);
+}
+
+/* What follows it does not matter: the whole is outside the window. */
+TALK(fragments_of_tcp_outside_the_window)
+{
+	handshake();
+	A(PSH | ACK, .seq = 90101, .ack = 201, .payload = 900, AND_THEN, PART(0, 400, 3));
+	A(PSH | ACK, .seq = 90101, .ack = 201, .payload = 900, PART(400, 0, 3));
+	IS(INVALID);
+}
+
+TALK(fragments_of_another_protocol)
+{
+	A_OTHER(.payload = 1000, AND_THEN, PART(0, 504, 4));
+	A_OTHER(.payload = 1000, PART(504, 0, 4));
+	IS(NEW);
+	B_OTHER(.payload = 1000, AND_THEN, PART(504, 0, 4));
+	B_OTHER(.payload = 1000, PART(0, 504, 4));
+	IS(ESTABLISHED);
+}
+
+TALK(fragments_in_zones)
+{
+	ZONE(1);
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	ZONE(2);
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, AND_THEN, PART(800, 0, 1));
+	ZONE(1);
+	A_UDP(.payload = 1592, PART(800, 0, 1));
+	ZONE(2);
+	B_UDP(.payload = 10);
+	IS(ESTABLISHED);
+}
+
+TALK(fragments_expire)
+{
+	datagram(CT_ORIGINAL, 7, "012");
+	AGE(20);
+	datagram(CT_ORIGINAL, 8, "210");
+	AGE(20);
+	datagram(CT_REPLY, 7, "012");
+	IS(ESTABLISHED);
+	AGE(40);
+	datagram(CT_REPLY, 8, "102");
+	IS(NEW);
+}
+
+TALK(fragments_without_the_first)
+{
+	A_UDP(.payload = 1592, PART(800, 0, 1));
+	NO_FLOW();
+	A_UDP(.payload = 10);
+	IS(NEW);
+	A_UDP(.payload = 1592, PART(800, 1000, 2));
+}
+
+/* RFC 5722 for IPv6, and Linux for IPv4 as well: what overlaps is thrown away, all of it. */
+TALK(fragments_that_overlap)
+{
+	A_UDP(.payload = 10);
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, PART(792, 0, 1), .counted = 800);
+}
+
+TALK(fragment_twice)
+{
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, AND_THEN, PART(0, 800, 1));
+	A_UDP(.payload = 1592, PART(800, 0, 1));
+	B_UDP(.payload = 10);
+}
+
+/* One fragment that is the whole. */
+TALK(fragment_alone)
+{
+	A_UDP(.payload = 10, PART(0, 0, 1));
+	IS(NEW);
+	B_UDP(.payload = 10, PART(0, 0, 1));
+	IS(ESTABLISHED);
 }

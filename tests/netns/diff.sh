@@ -20,6 +20,6 @@ test_written_conversations() {
 # So they do of random ones; a difference is printed in its shortest form, and how to repeat it.
 test_random_conversations() {
 	build_diff
-	run "$O/tests/diff/diff" -n 2000 -s "${SEED:-1}"
+	run "$O/tests/diff/diff" -n 4000 -s "${SEED:-1}"
 	echo "$OUT" | tail -n 3
 }

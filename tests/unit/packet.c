@@ -481,6 +481,13 @@ static void sctp_chunk(struct pkt *p, struct pkt_layer *l, const char *text)
 	}
 }
 
+static void sctp_hex(struct pkt *p, struct pkt_layer *l, const char *text)
+{
+	for (; *text; text += 2)
+		if (sscanf(text, "%2hhx", p->data + push_options(p, l, 1)) != 1)
+			wrong("\"%s\" is not hexadecimal", text);
+}
+
 void pkt_sctp_chunks(struct pkt *p, const char *chunks)
 {
 	struct pkt_layer *l = last(p, SCTP);
@@ -488,8 +495,13 @@ void pkt_sctp_chunks(struct pkt *p, const char *chunks)
 
 	if ((size_t)snprintf(text, sizeof(text), "%s", chunks) >= sizeof(text))
 		wrong("too many SCTP chunks");
-	for (t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save))
-		sctp_chunk(p, l, t + strspn(t, " "));
+	for (t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
+		t += strspn(t, " ");
+		if (!strncmp(t, "hex ", 4))
+			sctp_hex(p, l, t + 4);
+		else
+			sctp_chunk(p, l, t);
+	}
 }
 
 void pkt_gre(struct pkt *p, uint16_t proto, uint32_t key)

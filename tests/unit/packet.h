@@ -113,6 +113,7 @@ void pkt_sctp(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t vtag);
  *	"abort", "abort T"	the flags' lowest bit; also of "shutdown_complete T"
  *	"data 10"		10 bytes of data, without a number none; "heartbeat 10" likewise
  *	"type 200"		a chunk of this type, without a body
+ *	"hex 00030000"		bytes as they are, not padded
  *
  * and sack, shutdown, shutdown_ack, error, cookie_echo, cookie_ack, heartbeat_ack; by commas.
  */

@@ -61,6 +61,27 @@ TEST(udp6)
 		   "6c6c 6f");
 }
 
+TEST(udplite_of_linux)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "10.0.1.1", .dst = "10.0.1.2", .ip_id = 49350,
+					  .df = true, .proto = IPPROTO_UDPLITE, .sport = 5353,
+					  .dport = 53, .coverage = 10, .data = "hello",
+					  .payload = 5 });
+	want_frame("0200 0000 0002 0200 0000 0001 0800 4500 0021 c0c6 4000 4088 638c 0a00 0101 0a00"
+		   "0102 14e9 0035 000a 6bda 6865 6c6c 6f");
+}
+
+TEST(udplite6_of_linux)
+{
+	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:1::2",
+					  .flow_label = 0x4c163, .proto = IPPROTO_UDPLITE,
+					  .sport = 5353, .dport = 53, .coverage = 13,
+					  .data = "hello", .payload = 5 });
+	want_frame("0200 0000 0002 0200 0000 0001 86dd 6004 c163 000d 8840 fd00 0001 0000 0000 0000"
+		   "0000 0000 0001 fd00 0001 0000 0000 0000 0000 0000 0002 14e9 0035 000d ac66 6865"
+		   "6c6c 6f");
+}
+
 TEST(tcp_syn)
 {
 	pkt_build(&p, &(struct pkt_desc){
@@ -277,6 +298,11 @@ TEST(sctp)
 	CHECK_EQ(p.data[p.ip + 6], IPPROTO_SCTP);
 	CHECK_MEM(p.data + p.l4 + 12, "\1\0\0\x14\1\2\3\4\0\0\xff\xff\0\xa\0\xa\1\2\3\4", 20);
 	CHECK_EQ(p.len, p.l4 + 32);
+
+	pkt_build(&p, &(struct pkt_desc){ .src = "fd00:1::1", .dst = "fd00:2::1",
+					  .chunks = "hex 07000000ff,abort" });
+	CHECK_MEM(p.data + p.l4 + 12, "\7\0\0\0\xff\6\0\0\4", 9);
+	CHECK_EQ(p.len, p.l4 + 21);
 }
 
 // The sum of 32 bytes of zeroes is known (RFC 3720 B.4).
