@@ -183,7 +183,7 @@ struct ct_wire_option {
 struct ct_wire_sack {
 	__be32 left;
 	__be32 right;
-};
+} __attribute__((packed)); /* where the option before it ends, that is, anywhere */
 
 struct ct_wire_ports {
 	__be16 sport;

@@ -21,12 +21,6 @@ static bool inexact_reset(const struct say *s, const struct view *k, const struc
 	       !timeouts_differ(o->timeout, (long)now.timeout[CT_T_TCP_UNACK] / HZ);
 }
 
-static struct ct_counters atomic_fragment(const struct say *s, enum hook hook, bool v6)
-{
-	(void)hook, (void)v6;
-	return (struct ct_counters){ .bytes = strchr(s->ext, 'f') ? 8 : 0 };
-}
-
 static struct ct_counters super_packet(const struct say *s, enum hook hook, bool v6)
 {
 	unsigned int segs = say_segments(s, hook);
@@ -63,10 +57,6 @@ static struct known {
 	  "a reset that is in the window but not exact leaves an established flow with 10 s in 6.18; "
 	  "with 300 s in 6.12.117 and later, and here",
 	  NULL, inexact_reset, NULL, 0 },
-	{ "atomic fragment",
-	  "the kernel takes a fragment header out before it counts, even where it fragments nothing; "
-	  "we count the packet as it came",
-	  NULL, NULL, atomic_fragment, 0 },
 	{ "super-packet",
 	  "the kernel counts a packet that stands for many as one; we count the segments, which are "
 	  "what XDP or the wire would have seen",
