@@ -143,6 +143,11 @@ build_policies() {
 	done
 }
 
+# The tool that prog/replay.c is about.
+build_replay() {
+	[[ " ${files[*]-} " != *" prog/replay.c "* ]] || make -s O="$O" CC="$CC" "$O/tests/replay" || exit 2
+}
+
 # What netns tests use: the traffic generator and an XDP program.
 build_tools() {
 	mkdir -p "$BUILD"
@@ -398,6 +403,7 @@ prepare() {
 		flock 9
 	fi
 	! any_in prog || build_policies
+	build_replay
 	build_tools
 	snapshot >"$before"
 }
