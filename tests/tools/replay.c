@@ -310,8 +310,8 @@ static bool play_piece(struct outcome *o, const uint8_t *piece, size_t size)
 {
 	o->parsable = !parse(&o->parsed, piece, size, size);
 	o->had = find_flow(flow_tuple(&o->parsed), &o->before);
-	o->seen = size < ETH_HLEN ? (struct seen){ .verdict = REFUSED, .class = NO_CLASS } :
-				    send_frame(o->hook, piece, size, NULL);
+	o->seen = size < ETH_HLEN ? (struct seen){ .verdict = REFUSED, .class = NO_CLASS }
+				  : send_frame(o->hook, piece, size, NULL);
 	if (o->seen.verdict == REFUSED) {
 		o->fate = TOO_SHORT;
 		return false;
@@ -319,9 +319,10 @@ static bool play_piece(struct outcome *o, const uint8_t *piece, size_t size)
 	if (o->seen.class != NO_CLASS)
 		o->record = read_record(o->hook);
 	/* The programs know of a later fragment whose it is. */
-	o->has = find_flow(o->parsed.icmp_error || o->seen.class == NO_CLASS ?
-				   flow_tuple(&o->parsed) : &o->record.tuple,
-			   &o->after);
+	o->has =
+		find_flow(o->parsed.icmp_error || o->seen.class == NO_CLASS ? flow_tuple(&o->parsed)
+									    : &o->record.tuple,
+			  &o->after);
 	return true;
 }
 
@@ -548,21 +549,28 @@ static enum exit_code end(void)
 static void help(void)
 {
 	puts("Usage: replay [OPTIONS] FILE [EXPRESSION]\n"
-	     "Play a capture (pcap or pcapng, - for standard input) through the programs, and say of\n"
-	     "each packet what it was taken for. EXPRESSION is tcpdump's: only such packets are played.\n"
+	     "Play a capture (pcap or pcapng, - for standard input) through the programs, and say "
+	     "of\n"
+	     "each packet what it was taken for. EXPRESSION is tcpdump's: only such packets are "
+	     "played.\n"
 	     "\n"
-	     "  --hook xdp|tc            where packets come in (XDP if they are Ethernet frames, else tc)\n"
-	     "  --egress ADDR[/PREFIX]   packets from there are sent by the tracking host: tc egress;\n"
-	     "                           may be repeated. Cooked captures (tcpdump -i any) know it anyhow\n"
+	     "  --hook xdp|tc            where packets come in (XDP if they are Ethernet frames, "
+	     "else tc)\n"
+	     "  --egress ADDR[/PREFIX]   packets from there are sent by the tracking host: tc "
+	     "egress;\n"
+	     "                           may be repeated. Cooked captures (tcpdump -i any) know it "
+	     "anyhow\n"
 	     "  --set KEY=VALUE          a setting, as in 'ctloader set'; may be repeated\n"
 	     "  --zone ZONE              the zone of the interface\n"
 	     "  -n, --packets A-B        play these only; A, A- and -B will do, too\n"
 	     "  --only CLASS[,...]       show packets of these classes only (all are played)\n"
-	     "  -v                       show TCP's windows with every packet, not only with invalid ones\n"
+	     "  -v                       show TCP's windows with every packet, not only with "
+	     "invalid ones\n"
 	     "  -e                       show events beneath the packet that caused them\n"
 	     "  --flows                  show the flows that are left, as 'ctloader list' does\n"
 	     "  --check                  end with 1 if a packet was invalid\n"
-	     "  -o json                  an object for each packet, event and flow, and a last one,\n"
+	     "  -o json                  an object for each packet, event and flow, and a last "
+	     "one,\n"
 	     "                           \"summary\"\n"
 	     "  -h, --help               this text\n"
 	     "\n"
@@ -612,7 +620,7 @@ static int take_classes(char *text)
 		int class = 0;
 
 		while (class < CT_CLASS_MAX && strcmp(word, show_class(class)))
-			class++;
+			class ++;
 		if (class == CT_CLASS_MAX)
 			return usage_error("there is no such class", "--only %s", word);
 		options.classes |= 1U << class;
@@ -746,8 +754,9 @@ int main(int argc, char **argv)
 		return WRONG_USAGE;
 	if (geteuid())
 		return usage_error("needs root", "loading the programs");
-	world_size = wanted[max - settings_known].set ?
-			     (unsigned int)wanted[max - settings_known].value : FLOWS;
+	world_size = wanted[max - settings_known].set
+			     ? (unsigned int)wanted[max - settings_known].value
+			     : FLOWS;
 	err = play_all(c);
 	capture_close(c);
 	code = end();

@@ -412,7 +412,7 @@ size_t frame_piece(const struct frame *f, unsigned int number, uint8_t *piece)
 	put_ip_end(f, piece, header + len);
 	put32(piece + f->l4 + 4, t.seq + (uint32_t)at);
 	if (at + len < t.payload)
-		piece[f->l4 + 13] &= (uint8_t)~(FIN | PSH);
+		piece[f->l4 + 13] &= (uint8_t) ~(FIN | PSH);
 	if (at)
 		piece[f->l4 + 13] &= (uint8_t)~CWR;
 	return header + len;

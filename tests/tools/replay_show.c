@@ -11,7 +11,7 @@
 #include "replay.h"
 
 /* Lines beneath a packet's begin where its addresses do. */
-#define INDENT "                     "
+#define INDENT	     "                     "
 #define PACKET_WIDTH 76
 
 /* --- names ----------------------------------------------------------------------------------- */
@@ -124,8 +124,8 @@ static void describe(struct line *l, const struct frame *f, const struct outcome
 	if (o->seen.class != NO_CLASS && o->record.tuple.family)
 		t = &o->record.tuple; /* of what follows a fragment, too */
 	if (!t->family) {
-		add(l, f->ip ? "IPv%d, %u bytes" : "not IP, %u bytes", f->ip ? f->v6 ? 6 : 4 : f->len,
-		    f->len);
+		add(l, f->ip ? "IPv%d, %u bytes" : "not IP, %u bytes",
+		    f->ip ? f->v6 ? 6 : 4 : f->len, f->len);
 		return;
 	}
 	add_tuple(l, t);
@@ -186,7 +186,8 @@ static bool window_broken(const struct outcome *o, struct broken *b)
 /* The packet's flow is one of TCP, and the packet could be held against it. */
 static bool has_windows(const struct outcome *o)
 {
-	return o->had && o->parsable && !o->parsed.icmp_error && o->before.tuple.proto == IPPROTO_TCP;
+	return o->had && o->parsable && !o->parsed.icmp_error &&
+	       o->before.tuple.proto == IPPROTO_TCP;
 }
 
 static bool wants_windows(const struct show *s, const struct outcome *o)
@@ -283,8 +284,8 @@ static void show_notes(const struct frame *f, const struct outcome *o)
 
 static const char *not_played(enum fate fate)
 {
-	return fate == CUT ? "not played: the capture ends inside its headers" :
-			     "not played: too short for the kernel's test_run";
+	return fate == CUT ? "not played: the capture ends inside its headers"
+			   : "not played: too short for the kernel's test_run";
 }
 
 static void show_text(const struct show *s, const struct frame *f, const struct outcome *o)
