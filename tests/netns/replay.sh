@@ -17,6 +17,9 @@ record() {
 	wait_for 5 grep -q 'listening on' "$T/$name.err"
 }
 
+# The server has closed its side of both connections that stay open, and that is acknowledged.
+settled() { want_eq "$(ctl count --state CLOSE_WAIT)" 2 "connections half closed"; }
+
 # Connections that end, stay open and are refused; questions with an answer and without.
 talk() {
 	local b
@@ -34,6 +37,7 @@ talk() {
 			head -c 4 <&3 | wc -c && sleep 60' "$b"
 		wait_for 5 test -s "$T/held-$b.out"
 	done
+	wait_for 5 settled
 	fails 1 in_a traffic udp-send 10.0.2.1 77 1 1000 # nobody is there: an ICMP error
 }
 
@@ -45,7 +49,6 @@ flows() {
 compare() {
 	run "$O/tests/replay" --check --flows "$@"
 	want_eq "$(flows <<<"$OUT")" "$(ctl list 2>/dev/null | flows)" "flows of the capture"
-	echo "$OUT" | tail -n 12
 }
 
 # Ethernet, one interface: through XDP.
@@ -56,7 +59,7 @@ test_one_interface() {
 	wait_for 5 captured_all ra
 	stop ra INT
 	compare "$T/ra.pcap"
-	want_match "$OUT" '[0-9] at xdp' "hooks"
+	want_match "$OUT" ' packets played in [0-9.]* s, [0-9]* at xdp'$'\n' "hooks"
 	run ctl detach --all
 }
 
@@ -68,7 +71,7 @@ test_all_interfaces() {
 	wait_for 5 captured_all any
 	stop any INT
 	compare "$T/any.pcap" inbound
-	want_match "$OUT" '[0-9] at ingress$' "hooks"
+	want_match "$OUT" ' packets played in [0-9.]* s, [0-9]* at ingress'$'\n' "hooks"
 	run ctl detach --all
 }
 
