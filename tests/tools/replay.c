@@ -306,12 +306,15 @@ static int parse(struct ct_parsed *p, const uint8_t *data, size_t known, size_t 
 }
 
 /* One frame, as the programs get it, and what they make of it. False if it can't be played. */
-static bool play_piece(struct outcome *o, const uint8_t *piece, size_t size)
+static bool play_piece(struct outcome *o, const struct piece *piece)
 {
-	o->parsable = !parse(&o->parsed, piece, size, size);
+	const uint8_t *data = piece->data;
+	size_t size = piece->size;
+
+	o->parsable = !parse(&o->parsed, data, size, size);
 	o->had = find_flow(flow_tuple(&o->parsed), &o->before);
 	o->seen = size < ETH_HLEN ? (struct seen){ .verdict = REFUSED, .class = NO_CLASS }
-				  : send_frame(o->hook, piece, size, NULL);
+				  : send_frame(o->hook, data, size, NULL);
 	if (o->seen.verdict == REFUSED) {
 		o->fate = TOO_SHORT;
 		return false;
@@ -328,7 +331,7 @@ static bool play_piece(struct outcome *o, const uint8_t *piece, size_t size)
 
 static void play(const struct frame *f, struct outcome *o)
 {
-	static uint8_t piece[FRAME_ROOM];
+	static struct piece piece;
 	int result = parse(&o->parsed, f->data, f->known, f->size);
 
 	o->fate = PLAYED;
@@ -347,10 +350,10 @@ static void play(const struct frame *f, struct outcome *o)
 	/* The first piece that is refused stands for all of it, else the last. */
 	for (unsigned int i = 0; i < o->pieces; i++) {
 		struct outcome now = *o;
-		size_t size = frame_piece(f, i, piece);
 		bool refused = o->seen.reason;
 
-		if (!play_piece(&now, piece, size)) {
+		frame_piece(f, i, &piece);
+		if (!play_piece(&now, &piece)) {
 			o->fate = now.fate;
 			return;
 		}

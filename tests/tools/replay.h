@@ -42,6 +42,8 @@ struct frame {
 
 	size_t size;  /* of data */
 	size_t known; /* of that; the rest is zeros in place of what was not captured */
+	/* As in an skb: the IP header, behind Ethernet's 14 bytes, is where words are aligned. */
+	_Alignas(4) uint8_t front[2];
 	uint8_t data[FRAME_ROOM];
 };
 
@@ -58,8 +60,12 @@ void capture_close(struct capture *c);
  * on the capturing host (GRO, TSO), all else as one packet that is shorter than it was.
  */
 unsigned int frame_pieces(const struct frame *f);
-/* The piece in place of `f`; its size. `piece` has room for FRAME_WHOLE bytes. */
-size_t frame_piece(const struct frame *f, unsigned int number, uint8_t *piece);
+struct piece {
+	size_t size;
+	_Alignas(4) uint8_t front[2];
+	uint8_t data[FRAME_WHOLE];
+};
+void frame_piece(const struct frame *f, unsigned int number, struct piece *piece);
 
 /* TCP as it is on the wire, whatever the parser says of it. */
 struct wire_tcp {

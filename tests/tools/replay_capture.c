@@ -361,7 +361,8 @@ int capture_next(struct capture *c, struct frame *f)
 
 static bool splits(const struct frame *f, struct wire_tcp *t)
 {
-	return frame_tcp(f, t) && !(t->flags & (SYN | RST | URG)) && t->payload;
+	return frame_tcp(f, t) && !(t->flags & (SYN | RST | URG)) && t->payload &&
+	       f->ip_end - t->payload + SEGMENT <= FRAME_WHOLE;
 }
 
 unsigned int frame_pieces(const struct frame *f)
@@ -382,38 +383,41 @@ static void put_ip_end(const struct frame *f, uint8_t *piece, size_t end)
 		put16(piece + f->ip + 2, end - f->ip);
 }
 
-static size_t shortened(const struct frame *f, uint8_t *piece)
+static void shorten(const struct frame *f, struct piece *piece)
 {
-	memcpy(piece, f->data, FRAME_WHOLE);
-	if (f->ip_end > FRAME_WHOLE) {
-		put_ip_end(f, piece, FRAME_WHOLE);
-		if (f->proto == IPPROTO_UDP && f->l4 && f->l4 + 8 <= f->known)
-			put16(piece + f->l4 + 4, FRAME_WHOLE - f->l4);
-	}
-	return FRAME_WHOLE;
+	piece->size = FRAME_WHOLE;
+	memcpy(piece->data, f->data, FRAME_WHOLE);
+	if (f->ip_end <= FRAME_WHOLE)
+		return;
+	put_ip_end(f, piece->data, FRAME_WHOLE);
+	if (f->proto == IPPROTO_UDP && f->l4 && f->l4 + 8 <= FRAME_WHOLE)
+		put16(piece->data + f->l4 + 4, FRAME_WHOLE - f->l4);
 }
 
-size_t frame_piece(const struct frame *f, unsigned int number, uint8_t *piece)
+void frame_piece(const struct frame *f, unsigned int number, struct piece *piece)
 {
 	size_t header, at = (size_t)number * SEGMENT, len = SEGMENT;
 	struct wire_tcp t;
 
 	if (f->size <= FRAME_WHOLE) {
-		memcpy(piece, f->data, f->size);
-		return f->size;
+		piece->size = f->size;
+		memcpy(piece->data, f->data, f->size);
+		return;
 	}
-	if (!splits(f, &t))
-		return shortened(f, piece);
+	if (!splits(f, &t)) {
+		shorten(f, piece);
+		return;
+	}
 	header = f->ip_end - t.payload;
 	if (len > t.payload - at)
 		len = t.payload - at;
-	memcpy(piece, f->data, header);
-	memcpy(piece + header, f->data + header + at, len);
-	put_ip_end(f, piece, header + len);
-	put32(piece + f->l4 + 4, t.seq + (uint32_t)at);
+	piece->size = header + len;
+	memcpy(piece->data, f->data, header);
+	memcpy(piece->data + header, f->data + header + at, len);
+	put_ip_end(f, piece->data, piece->size);
+	put32(piece->data + f->l4 + 4, t.seq + (uint32_t)at);
 	if (at + len < t.payload)
-		piece[f->l4 + 13] &= (uint8_t) ~(FIN | PSH);
+		piece->data[f->l4 + 13] &= (uint8_t)~(FIN | PSH);
 	if (at)
-		piece[f->l4 + 13] &= (uint8_t)~CWR;
-	return header + len;
+		piece->data[f->l4 + 13] &= (uint8_t)~CWR;
 }
