@@ -70,8 +70,8 @@ static size_t link_header(uint8_t h[20], bool v6)
 		h[10] = outgoing ? 4 : 0;
 		h[11] = 6;
 		return 20;
-	case DLT_NULL: /* in the byte order of who captured: here a big-endian machine, and macOS */
-		h[3] = v6 ? 30 : 2;
+	case DLT_NULL: /* in the byte order of who captured: a PC, and an old Macintosh */
+		h[v6 ? 3 : 0] = v6 ? 30 : 2;
 		return 4;
 	case DLT_LOOP:
 		h[3] = v6 ? 24 : 2;
