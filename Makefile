@@ -27,11 +27,12 @@ USER_SRC := $(wildcard user/*.c)
 USER_OBJ := $(USER_SRC:user/%.c=$(O)/user/%.o)
 
 DEBIAN := clang llvm gcc make libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool pkg-config
-DEBIAN_TESTS := qemu-system-x86 busybox-static kmod cpio xz-utils clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
-	conntrack nftables strace procps util-linux
+DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
+	conntrack nftables strace procps util-linux libpcap-dev \
+	qemu-system-x86 busybox-static kmod cpio xz-utils
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-kernels diff demo bench install clean deps deps-tests help vmlinux
+.PHONY: all check check-kernels diff replay demo bench install clean deps deps-tests help vmlinux
 .DELETE_ON_ERROR:
 
 all: ctloader ## build ./ctloader
@@ -77,6 +78,20 @@ $(O)/tests/diff/diff: $(wildcard tests/diff/*.[ch] tests/prog/harness.[ch] tests
 check-kernels: deps-tests ## run the tests on Debian's kernels under qemu (KERNELS='PACKAGE...' TESTS='NAME...')
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)O=$(O) CLANG=$(CLANG) CC=$(CC) tests/kernels.sh $(addprefix -k ,$(KERNELS)) $(TESTS)
+
+replay: deps-tests ## play a capture through the programs (PCAP=file REPLAY='options' FILTER='tcp port 80')
+	$(Q)$(MAKE) --no-print-directory $(O)/tests/replay
+	$(Q)$(O)/tests/replay $(REPLAY) $(if $(PCAP),'$(PCAP)') $(if $(FILTER),'$(FILTER)')
+
+REPLAY_SRC := $(wildcard tests/tools/replay*.c) tests/prog/harness.c tests/unit/packet.c
+REPLAY_OBJ := $(addprefix $(O)/user/,filter.o fmt.o instance.o json.o log.o opts.o pins.o table.o)
+
+$(O)/tests/replay: $(REPLAY_SRC) $(wildcard tests/tools/replay.h tests/prog/harness.h tests/unit/packet.h \
+		bpf/*.h include/*.h) $(REPLAY_OBJ) $(O)/ct.skel.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ \
+		$(filter %.c %.o,$^) -lpcap $(LIBS)
 
 demo: deps-tests ## install what is missing, build, and take a tour with live traffic
 	$(Q)$(MAKE) --no-print-directory all

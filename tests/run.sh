@@ -145,6 +145,11 @@ build_policies() {
 	done
 }
 
+# The tool that prog/replay.c is about.
+build_replay() {
+	[[ " ${files[*]-} " != *" prog/replay.c "* ]] || make -s O="$O" CC="$CC" "$O/tests/replay" || exit 2
+}
+
 # What netns tests use: the traffic generator and an XDP program.
 build_tools() {
 	mkdir -p "$BUILD"
@@ -392,6 +397,7 @@ interrupted() {
 build_all() {
 	compile_all
 	! any_in prog || build_policies
+	build_replay
 	build_tools
 }
 
