@@ -52,6 +52,7 @@ enum { false, true };
 
 /* <linux/bpf.h> */
 #define BPF_F_MMAPABLE (1U << 10)
+#define BPF_CSUM_LEVEL_QUERY 0
 
 /* <linux/if_ether.h>, <linux/in.h>: macros, which BTF does not carry. */
 #define CT_ETH_P_IP 0x0800
@@ -63,6 +64,8 @@ enum { false, true };
 #define CT_IPPROTO_TCP 6
 #define CT_IPPROTO_UDP 17
 #define CT_IPPROTO_ICMPV6 58
+#define CT_IPPROTO_SCTP 132
+#define CT_IPPROTO_UDPLITE 136
 
 /* IPv6 extension headers, as ipv6_ext_hdr() knows them. */
 #define CT_EXT_HOPOPTS 0

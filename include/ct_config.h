@@ -11,7 +11,7 @@
 #include "ct_types.h"
 
 /* Changes whenever the layout of any pinned map or of the packet record does. */
-#define CT_ABI 3
+#define CT_ABI 4
 
 /*
  * Stages of a packet's path: indices into xdp_stages and tc_stages.
@@ -55,6 +55,7 @@ enum ct_hook {
 #define CT_IF_CONFIRM_XDP 0x8 /* the whole chain runs in XDP */
 #define CT_IF_CLSACT      0x10 /* the clsact qdisc is there because we needed it */
 #define CT_IF_LOOPBACK    0x20 /* what goes out comes in again, the same packet */
+#define CT_IF_PARTIAL     0x40 /* checksums of what comes in may be left for hardware to finish */
 
 /*
  * The value of `ifaces`: an open-addressed table, so that a packet finds its interface without
