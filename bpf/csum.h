@@ -42,8 +42,13 @@ static __always_inline long ct_chunk_load(struct ct_chunk *c, void *ctx, enum ct
 				    bpf_skb_load_bytes(ctx, off, c->word, len);
 }
 
-/* The sum of `len` bytes of the packet from `off` on, folded; or -1. */
-static __always_inline int ct_sum_packet(void *ctx, enum ct_record_slot slot, __u32 off, __u32 len)
+/*
+ * The sum of `len` bytes of the packet from `off` on, folded; or -1. A helper takes memory of the
+ * packet itself in pieces of a constant size only. What is shorter, or is not in the readable part of
+ * an skb, is copied.
+ */
+static __always_inline int ct_sum_packet(const struct ct_frame *f, void *ctx,
+					 enum ct_record_slot slot, __u32 off, __u32 len)
 {
 	struct ct_chunk *c = ct_chunk();
 	__s64 sum = 0;
@@ -51,23 +56,40 @@ static __always_inline int ct_sum_packet(void *ctx, enum ct_record_slot slot, __
 	if (!c)
 		return -1;
 	for (int i = 0; i < CT_CHUNKS; i++) {
-		__u32 n = len < CT_CHUNK ? len : CT_CHUNK;
+		const void *at = ct_at(f, off, CT_CHUNK);
 
-		barrier_var(n);
-		if (!n || n > CT_CHUNK)
+		if (len < CT_CHUNK)
 			break;
-		if (ct_chunk_load(c, ctx, slot, off, n))
+		if (!at) {
+			if (ct_chunk_load(c, ctx, slot, off, CT_CHUNK))
+				return -1;
+			at = c->word;
+		}
+		sum = bpf_csum_diff(NULL, 0, (void *)at, CT_CHUNK, sum);
+		off += CT_CHUNK;
+		len -= CT_CHUNK;
+	}
+	len &= CT_CHUNK - 1;
+	if (len) {
+		if (ct_chunk_load(c, ctx, slot, off, len))
 			return -1;
-		sum = bpf_csum_diff(NULL, 0, c->word, (n + 3) & ~3U, sum);
-		off += n;
-		len -= n;
+		sum = bpf_csum_diff(NULL, 0, c->word, (len + 3) & ~3U, sum);
 	}
 	return ct_sum_fold(sum);
 }
 
+ct_global int ct_sum_xdp(struct xdp_md *ctx, __u32 off, __u32 len)
+{
+	struct ct_frame f = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+
+	return ct_sum_packet(&f, ctx, CT_REC_XDP, off, len);
+}
+
 ct_global int ct_sum_skb(struct __sk_buff *skb, __u32 off, __u32 len)
 {
-	return ct_sum_packet(skb, CT_REC_TC, off, len);
+	struct ct_frame f = { (void *)(long)skb->data, (void *)(long)skb->data_end };
+
+	return ct_sum_packet(&f, skb, CT_REC_TC, off, len);
 }
 
 /* The first `n` bytes of the chunk. */
@@ -186,7 +208,7 @@ static __always_inline int ct_verify_packet(const struct ct_pkt *pkt, void *ctx,
 			pseudo = 0;
 		reason = CT_R_ICMP_CHECKSUM;
 	}
-	sum = slot == CT_REC_XDP ? ct_sum_packet(ctx, slot, off, covered) :
+	sum = slot == CT_REC_XDP ? ct_sum_xdp(ctx, off, covered) :
 				   ct_sum_skb(ctx, off, covered);
 	return sum < 0 || ct_sum_fold(pseudo + sum) == 0xffff ? 0 : reason;
 }

@@ -683,11 +683,14 @@ static __always_inline int ct_parse_l4(struct ct_parsed *p, const struct ct_fram
  * dropped it. We are in front of that, and with it in hand any packet could be made to act on a flow
  * here and never reach the host it is for.
  */
-static __always_inline int ct_verify_ip4(const struct ct_frame *f, __u32 off, __u32 header)
+static __always_inline int ct_verify_ip4(const struct ct_wire_ip4 *h, const struct ct_frame *f,
+					 __u32 off, __u32 header)
 {
 	__u64 sum = 0;
 
-	for (__u32 i = 0; i < CT_IP4_MAX_HEADER; i += sizeof(__be32)) {
+	for (__u32 i = 0; i < sizeof(*h) / sizeof(__be32); i++)
+		sum += ((const __be32 *)h)[i];
+	for (__u32 i = sizeof(*h); i < CT_IP4_MAX_HEADER; i += sizeof(__be32)) {
 		const __be32 *word;
 
 		if (i >= header)
@@ -724,7 +727,7 @@ static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_fra
 	if (len > end - off)
 		return CT_R_IP4_BEYOND_FRAME;
 	if (how & CT_FRAME_VERIFY) {
-		int err = ct_verify_ip4(f, off, header);
+		int err = ct_verify_ip4(h, f, off, header);
 
 		if (err)
 			return err;
