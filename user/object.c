@@ -17,9 +17,9 @@
 #include "ct.skel.h"
 #include "log.h"
 
-/* bpf_loop() is the youngest thing that the programs can't do without. */
+/* bpf_xdp_load_bytes() is the youngest thing that the programs can't do without. */
 #define KERNEL_MAJOR 5
-#define KERNEL_MINOR 17
+#define KERNEL_MINOR 18
 
 uint32_t object_default_max(void)
 {

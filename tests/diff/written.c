@@ -1189,11 +1189,44 @@ TALK(flawed)
 	A_ICMP(.icmp_type = 8, .icmp_id = 7, .flaw = L4_CUT_SHORT);
 }
 
-/* The kernel verifies checksums, and IPv6 knows no UDP length of 0 but in a jumbogram. */
+/* IPv6 knows no UDP length of 0 but in a jumbogram; a checksum covers all that IP carries. */
 TALK(udp_length)
 {
 	A_UDP(.payload = 10, .flaw = UDP_LENGTH_0);
 	IS(INVALID);
+	A_UDP(.payload = 10, .flaw = UDP_LENGTH_LESS);
+	IS(INVALID);
+}
+
+static void wrong_checksums(void)
+{
+	for (uint8_t flaw = WRONG_CHECKSUM; flaw <= NO_CHECKSUM; flaw++) {
+		A(SYN, .seq = 100, .payload = 9, .port = flaw, .flaw = flaw);
+		A_UDP(.payload = 9, .port = flaw, .flaw = flaw);
+		A_ICMP(.icmp_type = 8, .icmp_id = flaw, .payload = 9, .flaw = flaw);
+		A(ACK, .seq = 101, .ack = 201, .payload = 1, .flaw = flaw);
+		B(RST, .seq = 201, .payload = 1, .flaw = flaw);
+		B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_TCP, .flaw = flaw);
+	}
+}
+
+TALK(checksums)
+{
+	handshake();
+	A(ACK, .seq = 101, .ack = 201, .flaw = WRONG_CHECKSUM);
+	IS(INVALID);
+	A_UDP(.payload = 10, .flaw = NO_CHECKSUM);
+	IS(NEW);
+	wrong_checksums();
+}
+
+TALK(checksums_unverified)
+{
+	KNOB(CHECKSUM, 0);
+	handshake();
+	A(ACK, .seq = 101, .ack = 201, .flaw = WRONG_CHECKSUM);
+	IS(ESTABLISHED);
+	wrong_checksums();
 }
 
 TALK(extension_headers)

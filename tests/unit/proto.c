@@ -888,6 +888,7 @@ TEST(default_settings)
 		     { "icmpv6_timeout", 30 },
 		     { "generic_timeout", 600 },
 		     { "tcp_loose", 1 },
+		     { "checksum", 1 },
 		     { "acct", 1 },
 		     { "drop_invalid", 0 },
 		     { "full", 0 } };
