@@ -33,10 +33,15 @@ static __always_inline struct ct_chunk *ct_chunk(void)
 	return bpf_map_lookup_elem(&chunk, &zero);
 }
 
-/* `len` bytes of the packet at `off` into the chunk. */
+/*
+ * `len` bytes of the packet at `off` into the chunk: 1 to CT_CHUNK. In this form verifiers before 6.8
+ * see that it is not 0, too: "R3 min value is outside of the allowed memory range".
+ */
 static __always_inline long ct_chunk_load(struct ct_chunk *c, void *ctx, enum ct_record_slot slot,
 					  __u32 off, __u32 len)
 {
+	barrier_var(len);
+	len = ((len - 1) & (CT_CHUNK - 1)) + 1;
 	c->word[len / 4] = 0;
 	return slot == CT_REC_XDP ? bpf_xdp_load_bytes(ctx, off, c->word, len) :
 				    bpf_skb_load_bytes(ctx, off, c->word, len);

@@ -103,7 +103,10 @@ static __always_inline __u32 ct_crc_8(__u32 crc, __u32 first, __u32 second)
 
 static __always_inline __u32 ct_crc_1(__u32 crc, __u8 byte)
 {
-	return crc >> 8 ^ ct_crc_table[0][(crc ^ byte) & 0xff];
+	__u32 at = crc ^ byte;
+
+	barrier_var(at); /* or clang masks before the xor, and older verifiers lose the bound */
+	return crc >> 8 ^ ct_crc_table[0][at & 0xff];
 }
 
 /* The checksum as SCTP has it in its header. */
