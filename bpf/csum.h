@@ -50,7 +50,7 @@ static __always_inline long ct_chunk_load(struct ct_chunk *c, void *ctx, enum ct
 /*
  * The sum of `len` bytes of the packet from `off` on, folded; or -1. A helper takes memory of the
  * packet itself in pieces of a constant size only. What is shorter, or is not in the readable part of
- * an skb, is copied.
+ * an skb, is copied. The cursor is in the map, for the reason that ct_skip_ext() gives.
  */
 static __always_inline int ct_sum_packet(const struct ct_frame *f, void *ctx,
 					 enum ct_record_slot slot, __u32 off, __u32 len)
@@ -60,18 +60,21 @@ static __always_inline int ct_sum_packet(const struct ct_frame *f, void *ctx,
 
 	if (!c)
 		return -1;
+	WRITE_ONCE(c->off, off);
 	for (int i = 0; i < CT_CHUNKS; i++) {
-		const void *at = ct_at(f, off, CT_CHUNK);
+		const void *at;
 
+		off = READ_ONCE(c->off);
 		if (len < CT_CHUNK)
 			break;
+		at = ct_at(f, off, CT_CHUNK);
 		if (!at) {
 			if (ct_chunk_load(c, ctx, slot, off, CT_CHUNK))
 				return -1;
 			at = c->word;
 		}
 		sum = bpf_csum_diff(NULL, 0, (void *)at, CT_CHUNK, sum);
-		off += CT_CHUNK;
+		WRITE_ONCE(c->off, off + CT_CHUNK);
 		len -= CT_CHUNK;
 	}
 	len &= CT_CHUNK - 1;
@@ -129,13 +132,16 @@ static __always_inline bool ct_crc_right(void *ctx, enum ct_record_slot slot, __
 
 	if (!c)
 		return true;
+	WRITE_ONCE(c->off, off);
+	WRITE_ONCE(c->left, len);
 	for (int i = 0; i < CT_CHUNKS; i++) {
-		__u32 n = len < CT_CHUNK ? len : CT_CHUNK;
+		__u32 at = READ_ONCE(c->off), left = READ_ONCE(c->left);
+		__u32 n = left < CT_CHUNK ? left : CT_CHUNK;
 
 		barrier_var(n);
 		if (!n || n > CT_CHUNK)
 			break;
-		if (ct_chunk_load(c, ctx, slot, off, n))
+		if (ct_chunk_load(c, ctx, slot, at, n))
 			return true;
 		if (!i) {
 			told = c->word[2];
@@ -144,8 +150,8 @@ static __always_inline bool ct_crc_right(void *ctx, enum ct_record_slot slot, __
 			c->word[2] = 0;
 		}
 		crc = ct_crc_chunk(crc, n);
-		off += n;
-		len -= n;
+		WRITE_ONCE(c->off, at + n);
+		WRITE_ONCE(c->left, left - n);
 	}
 	return told == ct_crc_end(crc);
 }

@@ -40,6 +40,8 @@ enum ct_record_slot {
 
 struct ct_chunk {
 	__u32 word[CT_CHUNK / 4 + 1];
+	__u32 off;  /* in the frame: of the next piece */
+	__u32 left; /* bytes from there on */
 };
 
 struct ct_pkt {

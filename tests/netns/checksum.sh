@@ -51,9 +51,9 @@ test_none_is_wrong() {
 	done
 }
 
-# frame DEV SIZE right|wrong|none: from a to b.
+# frame DEV SIZE KIND: from a to the router.
 frame() {
-	in_a "$O/tests/wire" frame "$1" 02:00:00:00:01:01 10.0.1.1 02:00:00:00:01:fe 10.0.2.1 "$2" "$3"
+	in_a "$O/tests/wire" frame "$1" 02:00:00:00:01:01 10.0.1.1 02:00:00:00:01:fe 10.0.1.254 "$2" "$3"
 }
 
 wrong() { stat_of .invalid.udp_checksum; }
@@ -83,6 +83,20 @@ test_wrong_ones() {
 		run ctl detach --all
 		ip -n "$NS_A" link set eth0 mtu 1500
 		ip -n "$NS_R" link set ra mtu 1500
+	done
+}
+
+# At tc the kernel says which checksums are yet to be finished, so one that only looks like it is
+# wrong; at XDP nobody does.
+test_unfinished() {
+	local hook
+	grep -q . /sys/kernel/btf/vmlinux || skip "the kernel has no BTF"
+	for hook in tc native; do
+		run ctl attach --hook "$hook" ra rb
+		frame eth0 100 unfinished
+		wait_for 5 counted 1
+		want_eq "$(wrong)" "$([[ $hook == tc ]] && echo 1 || echo 0)" "wrong ones ($hook)"
+		run ctl detach --all
 	done
 }
 

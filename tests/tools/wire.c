@@ -3,10 +3,11 @@
  * Checksums on the wire:
  *
  *	wire offload DEV on|off                              who finishes checksums of what is sent
- *	wire frame DEV MAC IP MAC IP SIZE right|wrong|none   an IPv4 UDP datagram, from, to, port 9
+ *	wire frame DEV MAC IP MAC IP SIZE KIND               an IPv4 UDP datagram, from, to, port 9
  *
  * A frame is sent as it is (AF_PACKET), so that its checksum is nobody's but ours. Its headers are in
- * the linear part of the skb, the rest is not: as many drivers receive. `none` is a checksum of 0.
+ * the linear part of the skb, the rest is not: as many drivers receive. KIND is the checksum: right,
+ * wrong, none (0), or unfinished (the sum of the pseudo-header, and nothing says that it is).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,7 +94,9 @@ static int frame(char **args)
 	*udp = (struct udphdr){ .source = htons(1000), .dest = htons(9), .len = htons(len) };
 	for (size_t i = 0; i < size; i++)
 		out.data[HEADERS + i] = i * 31 >> 3;
-	if (strcmp(args[6], "none"))
+	if (!strcmp(args[6], "unfinished"))
+		udp->check = ~checksum(add_up((void *)&ip->saddr, 8, IPPROTO_UDP + len));
+	else if (strcmp(args[6], "none"))
 		udp->check = checksum(add_up((void *)udp, len,
 					     add_up((void *)&ip->saddr, 8, IPPROTO_UDP + len)));
 	if (!strcmp(args[6], "wrong"))
