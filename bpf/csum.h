@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Verifying checksums (`checksum`), where nf_conntrack does: of whole packets that come in, TCP, UDP,
- * UDP-Lite, ICMP, ICMPv6 and SCTP, before anything else is believed of them; a UDP checksum of 0 is
- * none, over IPv6 too (udp_error()). What this host sends is taken for right, and a fragment can't
- * be told.
+ * Verifying checksums (`checksum`), where nf_conntrack does: of whole packets that come in, TCP,
+ * UDP, UDP-Lite, ICMP, ICMPv6 and SCTP, before anything else is believed of them; a UDP checksum
+ * of 0 is none, over IPv6 too (udp_error()). What this host sends is taken for right, and a
+ * fragment can't be told.
  *
  * Not every packet that comes in has been on a wire. Of one that has not (CHECKSUM_PARTIAL: from
- * this machine, a container, a guest; or merged by GRO) the checksum is yet to be written: its field
- * holds the sum of the pseudo-header, and SCTP's 0. An skb says that it is such a packet. At XDP
- * nobody does, so there a field with that value is taken for right: on interfaces where such packets
- * come in at all (CT_IF_PARTIAL), and nowhere else, for anybody can send that value.
+ * this machine, a container, a guest; or merged by GRO) the checksum is yet to be written: its
+ * field holds the sum of the pseudo-header, and SCTP's 0. An skb says that it is such a packet. At
+ * XDP nobody does, so there a field with that value is taken for right: on interfaces where such
+ * packets come in at all (CT_IF_PARTIAL), and nowhere else, for anybody can send that value.
  */
 #ifndef CSUM_H
 #define CSUM_H
@@ -17,7 +17,7 @@
 #include "maps.h"
 #include "sum.h"
 
-/* enum of <linux/skbuff.h> */
+/* <linux/skbuff.h> */
 #define CT_CHECKSUM_PARTIAL 3
 
 /* The largest IP packet, in chunks. */
@@ -34,8 +34,8 @@ static __always_inline struct ct_chunk *ct_chunk(void)
 }
 
 /*
- * `len` bytes of the packet at `off` into the chunk: 1 to CT_CHUNK. In this form verifiers before 6.8
- * see that it is not 0, too: "R3 min value is outside of the allowed memory range".
+ * `len` bytes of the packet at `off` into the chunk: 1 to CT_CHUNK. In this form verifiers before
+ * 6.8 see that it is not 0, too: "R3 min value is outside of the allowed memory range".
  */
 static __always_inline long ct_chunk_load(struct ct_chunk *c, void *ctx, enum ct_record_slot slot,
 					  __u32 off, __u32 len)
@@ -49,8 +49,8 @@ static __always_inline long ct_chunk_load(struct ct_chunk *c, void *ctx, enum ct
 
 /*
  * The sum of `len` bytes of the packet from `off` on, folded; or -1. A helper takes memory of the
- * packet itself in pieces of a constant size only. What is shorter, or is not in the readable part of
- * an skb, is copied. The cursor is in the map, for the reason that ct_skip_ext() gives.
+ * packet itself in pieces of a constant size only. What is shorter, or is not in the readable part
+ * of an skb, is copied. The cursor is in the map, for the reason that ct_skip_ext() gives.
  */
 static __always_inline int ct_sum_packet(const struct ct_frame *f, void *ctx,
 					 enum ct_record_slot slot, __u32 off, __u32 len)
@@ -156,7 +156,7 @@ static __always_inline bool ct_crc_right(void *ctx, enum ct_record_slot slot, __
 	return told == ct_crc_end(crc);
 }
 
-/* What UDP-Lite's checksum covers of `len` bytes (udplite_error()); 0 if it can be right for none. */
+/* What UDP-Lite's checksum covers of `len` bytes (udplite_error()); 0: nothing that there can be. */
 static __always_inline __u32 ct_udplite_covered(void *ctx, enum ct_record_slot slot, __u32 off,
 						__u32 len)
 {

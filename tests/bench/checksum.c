@@ -1,8 +1,8 @@
 // SRC: tests/unit/packet.c tests/prog/harness.c
 /*
- * What verifying checksums costs: ns a packet, of an established flow, with `checksum` off and on, by
- * BPF_PROG_TEST_RUN. A table, no test: `make bench-checksum`. Times are the least of several runs, on
- * and off by turns; the ratio says more than they do.
+ * What verifying checksums costs: ns a packet, of an established flow, with `checksum` off and on,
+ * by BPF_PROG_TEST_RUN. A table, no test: `make bench-checksum`. Times are the least of several
+ * runs, on and off by turns; the ratio says more than they do.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

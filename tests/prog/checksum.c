@@ -137,7 +137,8 @@ static void bring_partial(void)
 		  xdp ? CT_HOOK_NATIVE : CT_HOOK_TC, 0);
 }
 
-// One wrong bit, in the checksum or in what it covers, makes a packet invalid, and it opens nothing.
+// One wrong bit, in the checksum or in what it covers, makes a packet invalid, and it opens
+// nothing.
 CONVERSATION(one_wrong_bit)
 {
 	FOR_EACH(k) {
@@ -287,7 +288,7 @@ CONVERSATION(udplite_coverage)
 	static const struct {
 		uint16_t covered;
 		bool possible;
-	} rows[] = { { 1, 0 }, { 7, 0 }, { 8, 1 }, { 9, 1 }, { 11, 1 }, { 608, 1 }, { 609, 0 },
+	} rows[] = { { 1, 0 }, { 4, 0 }, { 7, 0 }, { 8, 1 }, { 9, 1 }, { 11, 1 }, { 608, 1 }, { 609, 0 },
 		     { 0xffff, 0 } };
 
 	if (talk.hook == EGRESS)
@@ -300,6 +301,11 @@ CONVERSATION(udplite_coverage)
 			finish_udplite(rows[i].covered);
 		else
 			pkt_set16(&p, p.l4 + 4, rows[i].covered);
+		if (rows[i].covered == 4) { /* what it covers does add up */
+			pkt_set16(&p, p.l4 + 2, 0);
+			pkt_set16(&p, p.l4 + 2,
+				  (uint16_t)~folded(add_up(p.l4, p.l4 + 4, pseudo(IPPROTO_UDPLITE))));
+		}
 		say();
 		if (!rows[i].possible) {
 			WANT_WRONG(CT_R_UDPLITE_CHECKSUM);
@@ -373,7 +379,8 @@ CONVERSATION(fragments)
 	}
 }
 
-// A super-packet was never on a wire as it is: GRO has verified its parts, or they are yet to be made.
+// A super-packet was never on a wire as it is: GRO has verified its parts, or they are yet to be
+// made.
 TEST(gso)
 {
 	struct skb_desc skb = { .gso_size = 500, .gso_segs = 3 };
@@ -392,7 +399,8 @@ TEST(gso)
 		}
 }
 
-// A checksum that hardware is yet to finish is let in where such packets come from, and nowhere else.
+// A checksum that hardware is yet to finish is let in where such packets come from, and nowhere
+// else.
 CONVERSATION(unfinished)
 {
 	static const size_t which[] = { 0, 1, 4 };

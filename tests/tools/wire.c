@@ -5,9 +5,10 @@
  *	wire offload DEV on|off                              who finishes checksums of what is sent
  *	wire frame DEV MAC IP MAC IP SIZE KIND               an IPv4 UDP datagram, from, to, port 9
  *
- * A frame is sent as it is (AF_PACKET), so that its checksum is nobody's but ours. Its headers are in
- * the linear part of the skb, the rest is not: as many drivers receive. KIND is the checksum: right,
- * wrong, none (0), or unfinished (the sum of the pseudo-header, and nothing says that it is).
+ * A frame is sent as it is (AF_PACKET), so that its checksum is nobody's but ours. Its headers are
+ * in the linear part of the skb, the rest is not: as many drivers receive. KIND is the checksum:
+ * right, wrong, none (0), or unfinished (the sum of the pseudo-header, and nothing says that it
+ * is).
  */
 #include <arpa/inet.h>
 #include <errno.h>

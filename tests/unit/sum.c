@@ -1,8 +1,8 @@
 // SRC: tests/unit/packet.c
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The arithmetic of checksums: against vectors from standards, against sums computed bit by bit, and
- * against the packets of packet.c, which are compared with captured ones in packet_self.c.
+ * The arithmetic of checksums: against vectors from standards, against sums computed bit by bit,
+ * and against the packets of packet.c, which are compared with captured ones in packet_self.c.
  */
 #include <stdlib.h>
 
