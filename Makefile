@@ -32,7 +32,8 @@ DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat cur
 	qemu-system-x86 busybox-static kmod cpio xz-utils
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-kernels diff replay demo bench install clean deps deps-tests help vmlinux
+.PHONY: all check check-kernels diff replay demo bench bench-checksum install clean deps deps-tests help \
+	vmlinux
 .DELETE_ON_ERROR:
 
 all: ctloader ## build ./ctloader
@@ -93,6 +94,17 @@ $(O)/tests/replay: $(REPLAY_SRC) $(wildcard tests/tools/replay.h tests/prog/harn
 	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ \
 		$(filter %.c %.o,$^) -lpcap $(LIBS)
 
+bench-checksum: deps-tests ## what verifying checksums costs, as a table
+	$(Q)$(MAKE) --no-print-directory all $(O)/tests/bench/checksum
+	$(Q)$(O)/tests/bench/checksum
+
+$(O)/tests/bench/%: tests/bench/%.c $(wildcard tests/prog/harness.[ch] tests/unit/packet.[ch] \
+		bpf/*.h include/*.h) | $(O)/ct.skel.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ $< \
+		$$(sed -n '1s#^// SRC:##p' $<) $(LIBS)
+
 demo: deps-tests ## install what is missing, build, and take a tour with live traffic
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)O=$(O) tests/demo.sh
@@ -120,5 +132,5 @@ clean: ## remove what was built
 	rm -rf $(O) ctloader
 
 help: ## this text
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  variables: O=$(O) V=0|1 CC=$(CC) CLANG=$(CLANG) TESTS='NAME...' DESTDIR PREFIX"

@@ -62,6 +62,7 @@ static inline long bpf_loop(__u32 times, long (*step)(__u32 i, void *ctx), void 
 
 /* <linux/bpf.h> */
 #define BPF_F_MMAPABLE (1U << 10)
+#define BPF_CSUM_LEVEL_QUERY 0
 
 /* <linux/if_ether.h>, <linux/in.h>: macros, which BTF does not carry. */
 #define CT_ETH_P_IP 0x0800

@@ -6,6 +6,7 @@
 #ifndef HOOK_H
 #define HOOK_H
 
+#include "csum.h"
 #include "maps.h"
 #include "stats.h"
 #include "table.h"
@@ -143,22 +144,45 @@ static __always_inline void ct_record_hash(struct ct_pkt *pkt)
 	ct_table_key(pkt, pkt->parsed.icmp_error ? &pkt->parsed.inner : &pkt->pub.tuple);
 }
 
+/* CT_FRAME_VERIFY, if checksums are to be verified. */
+static __always_inline __u32 ct_how_verify(void)
+{
+	const struct ct_settings *s = ct_settings();
+
+	return s && s->knob[CT_K_CHECKSUM] ? CT_FRAME_VERIFY : 0;
+}
+
+/*
+ * Parse a packet into the record. A function of its own for the verifier's sake, as the next one: the
+ * parser is most of what it has to look at, and would be looked at for each value of `how`.
+ */
+ct_global int ct_parse_xdp(struct xdp_md *ctx, __u32 how)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	struct ct_pkt *pkt = ct_record(CT_REC_XDP);
+
+	if (!pkt)
+		return CT_PARSE_NOT_IP;
+	return ct_parse(&pkt->parsed, data, data_end, data_end - data, how);
+}
+
 static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *ctx,
 					    const struct ct_iface *iface)
 {
-	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	__u32 how = ct_how_verify();
 
 	ct_record_begin(pkt, iface, CT_REC_XDP, CT_INGRESS, iface->zone);
-	return ct_record_parsed(pkt, ct_parse(&pkt->parsed, data, data_end, data_end - data, 0));
+	if (!ct_record_parsed(pkt, ct_parse_xdp(ctx, how)))
+		return false;
+	if (how & CT_FRAME_VERIFY)
+		ct_verify_xdp(ctx);
+	return true;
 }
 
 /* Nearly all headers are within this; more is pulled only when it is not enough. */
 #define CT_PULL_FIRST 256
 
-/*
- * Parse the readable part of an skb into the record. A function of its own for the verifier's sake:
- * the parser is most of what it has to look at, and would be looked at for each call.
- */
+/* The readable part of an skb. It is called more than once. */
 ct_global int ct_parse_skb(struct __sk_buff *skb, __u32 how)
 {
 	struct ct_pkt *pkt = ct_record(CT_REC_TC);
@@ -171,9 +195,8 @@ ct_global int ct_parse_skb(struct __sk_buff *skb, __u32 how)
 
 static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff *skb,
 					    const struct ct_iface *iface, enum ct_side side,
-					    __u16 zone)
+					    __u16 zone, __u32 how)
 {
-	__u32 how = 0;
 	int result;
 
 	ct_record_begin(pkt, iface, CT_REC_TC, side, zone);
@@ -192,7 +215,11 @@ static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff
 			break;
 		result = ct_parse_skb(skb, how);
 	}
-	return ct_record_parsed(pkt, result);
+	if (!ct_record_parsed(pkt, result))
+		return false;
+	if (how & CT_FRAME_VERIFY)
+		ct_verify_skb(skb);
+	return true;
 }
 
 /* Who confirms a flow whose first packet has come in. */

@@ -132,6 +132,17 @@ struct {
 	__type(value, struct ct_pkt);
 } record SEC(".maps");
 
+/*
+ * Room for a piece of a packet whose checksum is being verified. Touched by csum.h, within one
+ * program: no second one begins on this CPU meanwhile, see pkt.h.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ct_chunk);
+} chunk SEC(".maps");
+
 /* The stages of each hook type: filled by the loader. Both types of program array are strict. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -187,6 +198,7 @@ const volatile __u32 ct_magic = 0;     /* marks our metadata and tags */
 const volatile bool ct_test_clock = 0; /* time comes from ct_test_now, not from jiffies */
 const volatile __u64 ct_ns_per_tick = 4000000;
 const volatile bool ct_weak_memory = 0; /* stores may pass each other: not on x86 */
+const volatile __u32 ct_ip_summed = 0;  /* bit where skb->ip_summed begins; 0: not known */
 
 /* The time, if the test says so. In ticks. */
 __u64 ct_test_now = 0;

@@ -18,6 +18,7 @@
 #include "../include/ct_proto.h"
 #include "../include/ct_stats.h"
 #include "../include/ct_types.h"
+#include "sum.h"
 
 /* What ct_parse() returns besides 0 and enum ct_reason. */
 #define CT_PARSE_NOT_IP (-1) /* leave it alone */
@@ -27,6 +28,7 @@
 #define CT_PARSE_REACH 0x3fff
 #define CT_MAX_EXT_HEADERS 32
 #define CT_MAX_VLAN_TAGS 2
+#define CT_IP4_MAX_HEADER 60
 #define CT_TCP_MAX_OPTIONS 40
 #define CT_TCP_MAX_SCALE 14 /* RFC 7323 2.3 */
 #define CT_SCTP_MAX_CONTROL 16 /* chunks that go into ct_parsed.chunks */
@@ -34,6 +36,7 @@
 /* How the frame begins, and what its length fields may be worth. */
 #define CT_FRAME_L3  0x1 /* with the IP header; the version tells which */
 #define CT_FRAME_GSO 0x2 /* a super-packet: its IP length may be 0 (BIG TCP) */
+#define CT_FRAME_VERIFY 0x4 /* checksums count (of them the parser sees the IPv4 header's) */
 
 /* TCP options that a packet has. */
 enum ct_tcp_option {
@@ -118,7 +121,7 @@ struct ct_parsed {
 	__u8 scale;            /* TCP, with CT_TO_SCALE */
 	__u8 frag_more;        /* of a fragment: it is not the last one */
 	__u8 hops;             /* IPv6 hop limit */
-	__u8 pad[2];
+	__be16 check;          /* TCP's or UDP's checksum */
 };
 
 /* Headers as they are on the wire, without bit-fields: the same on every machine. */
@@ -391,6 +394,7 @@ static __always_inline int ct_parse_tcp(struct ct_parsed *p, const struct ct_fra
 	p->tcp_flags = h->flags;
 	p->sack = p->ack;
 	p->win = bpf_ntohs(h->window);
+	p->check = h->check;
 	p->payload = end - off - header;
 	p->tcp_options = header > sizeof(*h) ? CT_TO_ANY : 0;
 	p->walk_off = off + sizeof(*h);
@@ -495,6 +499,7 @@ static __always_inline int ct_parse_udp(struct ct_parsed *p, const struct ct_fra
 	if (len > end - off && !p->fragment)
 		return CT_R_UDP_LENGTH;
 	p->need = len;
+	p->check = h->check;
 	p->tuple.sport = h->sport;
 	p->tuple.dport = h->dport;
 	return 0;
@@ -942,6 +947,31 @@ static __always_inline int ct_parse_l4(struct ct_parsed *p, const struct ct_fram
 	return 0; /* generic: an address pair and a protocol */
 }
 
+/*
+ * Does an IPv4 header add up? Conntrack in the kernel never sees one that does not: ip_rcv_core() has
+ * dropped it. We are in front of that, and with it in hand any packet could be made to act on a flow
+ * here and never reach the host it is for.
+ */
+static __always_inline int ct_verify_ip4(const struct ct_wire_ip4 *h, const struct ct_frame *f,
+					 __u32 off, __u32 header)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < sizeof(*h) / sizeof(__be32); i++)
+		sum += ((const __be32 *)h)[i];
+	for (__u32 i = sizeof(*h); i < CT_IP4_MAX_HEADER; i += sizeof(__be32)) {
+		const __be32 *word;
+
+		if (i >= header)
+			break;
+		word = ct_at(f, off + i, sizeof(*word));
+		if (!word)
+			return CT_PARSE_MORE;
+		sum += *word;
+	}
+	return ct_sum_fold(sum) == 0xffff ? 0 : CT_R_IP4_CHECKSUM;
+}
+
 static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
 					__u32 end, __u32 how)
 {
@@ -965,6 +995,12 @@ static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_fra
 		return CT_R_IP4_LENGTH;
 	if (len > end - off)
 		return CT_R_IP4_BEYOND_FRAME;
+	if (how & CT_FRAME_VERIFY) {
+		int err = ct_verify_ip4(h, f, off, header);
+
+		if (err)
+			return err;
+	}
 	p->tuple.family = CT_IPV4;
 	p->tuple.proto = h->proto;
 	p->tuple.src.ip = h->src;

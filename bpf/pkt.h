@@ -35,6 +35,15 @@ enum ct_record_slot {
 #define CT_PKT_CLOSED      0x20 /* it ended its flow */
 #define CT_PKT_ANSWERED    0x10 /* unconfirmed, and this is the reply to it: see ct_meet_answered */
 
+/* See csum.h. One word more, for the zeros behind an odd end. */
+#define CT_CHUNK 512
+
+struct ct_chunk {
+	__u32 word[CT_CHUNK / 4 + 1];
+	__u32 off;  /* in the frame: of the next piece */
+	__u32 left; /* bytes from there on */
+};
+
 struct ct_pkt {
 	struct ct_packet pub; /* what a policy program may rely on */
 	__u32 flags;          /* CT_PKT_* */

@@ -55,6 +55,7 @@ enum ct_hook {
 #define CT_IF_CONFIRM_XDP 0x8 /* the whole chain runs in XDP */
 #define CT_IF_CLSACT      0x10 /* the clsact qdisc is there because we needed it */
 #define CT_IF_LOOPBACK    0x20 /* what goes out comes in again, the same packet */
+#define CT_IF_PARTIAL     0x40 /* checksums of what comes in may be left for hardware to finish */
 
 /*
  * The value of `ifaces`: an open-addressed table, so that a packet finds its interface without

@@ -121,6 +121,7 @@ enum ct_timeout {
 	X(TCP_BE_LIBERAL, "tcp_be_liberal", 0, 1, "let packets outside the window through")        \
 	X(TCP_IGNORE_INVALID_RST, "tcp_ignore_invalid_rst", 0, 1, "let such resets through")       \
 	X(TCP_MAX_RETRANS, "tcp_max_retrans", 3, 15, "repeats before the timeout is cut")          \
+	X(CHECKSUM, "checksum", 1, 1, "verify checksums of packets that come in")                  \
 	X(ACCT, "acct", 1, 1, "count packets and bytes of each flow")                              \
 	X(TIMESTAMP, "timestamp", 1, 1, "remember when each flow began")                           \
 	X(MAX, "max", 0, 0xffffff, "flows the table may hold, both families together")             \

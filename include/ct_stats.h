@@ -17,6 +17,7 @@
 	X(IP4_TRUNCATED, INVALID, "ip4_truncated", "the frame ends inside the IPv4 header")        \
 	X(IP4_VERSION, INVALID, "ip4_version", "EtherType IPv4, version field not 4")              \
 	X(IP4_IHL, INVALID, "ip4_ihl", "IPv4 header length below 5 words")                         \
+	X(IP4_CHECKSUM, INVALID, "ip4_checksum", "a wrong IPv4 header checksum")                   \
 	X(IP4_LENGTH, INVALID, "ip4_length", "IPv4 total length below the header's")               \
 	X(IP4_BEYOND_FRAME, INVALID, "ip4_beyond_frame", "IPv4 total length beyond the frame")     \
 	X(IP6_TRUNCATED, INVALID, "ip6_truncated", "the frame ends inside the IPv6 header")        \
@@ -28,6 +29,7 @@
 	X(TCP_TRUNCATED, INVALID, "tcp_truncated", "the packet ends inside the TCP header")        \
 	X(TCP_DOFF, INVALID, "tcp_doff", "TCP data offset below 5 words")                          \
 	X(TCP_OPTIONS, INVALID, "tcp_options", "TCP data offset beyond the packet")                \
+	X(TCP_CHECKSUM, INVALID, "tcp_checksum", "a wrong TCP checksum")                           \
 	X(TCP_FLAGS, INVALID, "tcp_flags", "a combination of TCP flags that means nothing")        \
 	X(TCP_STATE, INVALID, "tcp_state", "a TCP packet that the state table refuses")            \
 	X(TCP_SEQ_OVER, INVALID, "tcp_seq_over", "beyond the window that the receiver offered")    \
@@ -46,7 +48,11 @@
 	X(SCTP_TAG, INVALID, "sctp_tag", "a verification tag that is not the association's")       \
 	X(SCTP_STATE, INVALID, "sctp_state", "an SCTP chunk that the state table refuses")         \
 	X(GRE_PROTOCOL, INVALID, "gre_protocol", "GRE version 1 that carries no PPP")              \
+	X(UDP_CHECKSUM, INVALID, "udp_checksum", "a wrong UDP checksum")                           \
+	X(UDPLITE_CHECKSUM, INVALID, "udplite_checksum", "a wrong UDP-Lite checksum")              \
+	X(SCTP_CHECKSUM, INVALID, "sctp_checksum", "a wrong SCTP checksum")                        \
 	X(ICMP_TRUNCATED, INVALID, "icmp_truncated", "the packet ends inside the ICMP header")     \
+	X(ICMP_CHECKSUM, INVALID, "icmp_checksum", "a wrong ICMP or ICMPv6 checksum")              \
 	X(ICMP_TYPE, INVALID, "icmp_type", "an ICMP type that neither asks, answers nor reports")  \
 	X(ICMP_UNASKED, INVALID, "icmp_unasked", "an ICMP answer to no question")                  \
 	X(ICMP_INNER, INVALID, "icmp_inner", "an ICMP error whose embedded packet can't be read")  \

@@ -107,11 +107,18 @@ static int slot_flags(const struct instance *in, const struct hooking *h, __u32 
 	return slot_update(in, h, SLOT_CHANGE, set, clear);
 }
 
+/* Generic XDP comes behind GRO, which leaves the checksums of what it merges unfinished. */
+static bool has_partial(const struct hooking *h)
+{
+	return h->nic.partial || h->hook == CT_HOOK_GENERIC;
+}
+
 static int slot_make(const struct instance *in, const struct hooking *h)
 {
 	return slot_update(in, h, SLOT_MAKE,
 			   (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
-				   (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0),
+				   (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0) |
+				   (has_partial(h) ? CT_IF_PARTIAL : 0),
 			   0);
 }
 

@@ -17,6 +17,12 @@ static bool has_ethernet_header(unsigned short type)
 	return type == ARPHRD_ETHER || type == ARPHRD_LOOPBACK;
 }
 
+/* NICs of virtual machines: behind them is a host, or a neighbour on it, and no wire. */
+static bool paravirtual(const char *driver)
+{
+	return !strcmp(driver, "virtio_net") || !strcmp(driver, "vmxnet3");
+}
+
 int nic_probe(const char *name, struct nic *nic)
 {
 	struct ethtool_drvinfo drv = { .cmd = ETHTOOL_GDRVINFO };
@@ -48,12 +54,14 @@ int nic_probe(const char *name, struct nic *nic)
 		goto out;
 	}
 	nic->l3 = !has_ethernet_header(ifr.ifr_hwaddr.sa_family);
+	nic->partial = true;
 	ifr.ifr_data = (void *)&drv;
 	if (!ioctl(fd, SIOCETHTOOL, &ifr)) {
 		snprintf(nic->driver, sizeof(nic->driver), "%s", drv.driver);
 		/* Virtual devices answer with nothing, or with a word of their own. */
 		nic->hardware = strchr(drv.bus_info, ':') || strchr(drv.bus_info, '.') ||
-				!strcmp(drv.driver, "virtio_net") || !strcmp(drv.driver, "vmxnet3");
+				paravirtual(drv.driver);
+		nic->partial = !nic->hardware || paravirtual(drv.driver);
 	}
 out:
 	close(fd);

@@ -13,6 +13,7 @@ struct nic {
 	bool l3;          /* frames begin with the IP header */
 	bool loopback;
 	bool hardware;    /* has a bus behind it */
+	bool partial;     /* what comes in may not have been on a wire: checksums may be unfinished */
 	char driver[32];  /* "" where there is none to ask */
 };
 

@@ -2,6 +2,7 @@
 #include "object.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -16,9 +17,9 @@
 #include "ct.skel.h"
 #include "log.h"
 
-/* bpf_loop() is the youngest thing that the programs can't do without. */
+/* bpf_xdp_load_bytes() is the youngest thing that the programs can't do without. */
 #define KERNEL_MAJOR 5
-#define KERNEL_MINOR 17
+#define KERNEL_MINOR 18
 
 uint32_t object_default_max(void)
 {
@@ -145,6 +146,52 @@ int object_start_sweep(const struct instance *in)
 	return 0;
 }
 
+/* The bit where a member of a struct begins, also inside of anonymous ones; -1: there is none. */
+static long member_bit(const struct btf *btf, const struct btf_type *t, const char *name)
+{
+	for (uint32_t i = 0; i < btf_vlen(t); i++) {
+		const struct btf_member *m = btf_members(t) + i;
+		const char *its_name = btf__name_by_offset(btf, m->name_off);
+		const struct btf_type *inner;
+		long bit;
+
+		if (!strcmp(its_name, name))
+			return btf_member_bit_offset(t, i);
+		inner = btf__type_by_id(btf, m->type);
+		if (*its_name || !btf_is_composite(inner))
+			continue;
+		bit = member_bit(btf, inner, name);
+		if (bit >= 0)
+			return btf_member_bit_offset(t, i) + bit;
+	}
+	return -1;
+}
+
+/*
+ * Where a kernel keeps skb->ip_summed, which says whether a checksum is yet to be finished. 0 where
+ * it does not say (no BTF) or does not let programs look (lockdown): these can do without.
+ */
+static uint32_t ip_summed_bit(void)
+{
+	struct btf *btf = NULL;
+	long bit = -1;
+	int id;
+
+	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_probe_read_kernel, NULL) == 1)
+		btf = btf__load_vmlinux_btf();
+	if (!btf)
+		return 0;
+	id = btf__find_by_name_kind(btf, "sk_buff", BTF_KIND_STRUCT);
+	if (id > 0)
+		bit = member_bit(btf, btf__type_by_id(btf, (uint32_t)id), "ip_summed");
+	btf__free(btf);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	if (bit > 0) /* BTF counts the bits of a byte from its upper end */
+		bit = (bit & ~7L) + 6 - bit % 8;
+#endif
+	return bit > 0 ? (uint32_t)bit : 0;
+}
+
 static int report_load(int err)
 {
 	if (err == -EPERM || err == -EACCES)
@@ -188,6 +235,7 @@ int object_load(const struct instance *in, const struct object_options *options)
 		err = -errno;
 	else
 		err = 0;
+	skel->rodata->ct_ip_summed = ip_summed_bit();
 #if !defined(__x86_64__) && !defined(__i386__)
 	skel->rodata->ct_weak_memory = true;
 #endif

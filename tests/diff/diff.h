@@ -48,6 +48,9 @@ enum flaw {
 	UDP_LENGTH_MORE, /* longer than the packet */
 	UDP_LENGTH_LESS, /* not all of the packet */
 	UDP_LENGTH_0,
+	WRONG_CHECKSUM,
+	WRONG_LAST_BYTE, /* of the payload: the checksum no longer agrees */
+	NO_CHECKSUM,	 /* 0 */
 };
 
 /* One thing said. As in struct pkt_desc, .win 0 is 65535 and NO_WINDOW is 0. */

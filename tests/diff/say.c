@@ -118,6 +118,12 @@ static void cut(struct pkt *p, size_t len, bool v6)
 		pkt_set16(p, p->ip + 2, p->len - p->ip);
 }
 
+/* Where the checksum is, behind IP. */
+static size_t checksum_at(const struct say *s)
+{
+	return s->kind == SAY_TCP ? 16 : s->kind == SAY_UDP ? 6 : s->kind == SAY_SCTP ? 8 : 2;
+}
+
 static void spoil(struct pkt *p, const struct say *s, bool v6)
 {
 	size_t room = p->len - p->l4;
@@ -150,6 +156,15 @@ static void spoil(struct pkt *p, const struct say *s, bool v6)
 		break;
 	case UDP_LENGTH_0:
 		pkt_set16(p, p->l4 + 4, 0);
+		break;
+	case WRONG_CHECKSUM:
+		p->data[p->l4 + checksum_at(s)] ^= 0x10;
+		break;
+	case WRONG_LAST_BYTE:
+		p->data[p->len - 1] ^= 1;
+		break;
+	case NO_CHECKSUM:
+		pkt_set16(p, p->l4 + checksum_at(s), 0);
 		break;
 	}
 	if (!v6) { /* a wrong header checksum would not get as far as conntrack */

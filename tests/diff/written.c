@@ -1552,11 +1552,44 @@ TALK(flawed)
 	A_ICMP(.icmp_type = 8, .icmp_id = 7, .flaw = L4_CUT_SHORT);
 }
 
-/* The kernel verifies checksums, and IPv6 knows no UDP length of 0 but in a jumbogram. */
+/* IPv6 knows no UDP length of 0 but in a jumbogram; a checksum covers all that IP carries. */
 TALK(udp_length)
 {
 	A_UDP(.payload = 10, .flaw = UDP_LENGTH_0);
 	IS(INVALID);
+	B_UDP(.payload = 10, .flaw = UDP_LENGTH_LESS, .port = 1);
+	IS(INVALID);
+}
+
+static void wrong_checksums(void)
+{
+	for (uint8_t flaw = WRONG_CHECKSUM; flaw <= NO_CHECKSUM; flaw++) {
+		A(SYN, .seq = 100, .payload = 9, .port = flaw, .flaw = flaw);
+		A_UDP(.payload = 9, .port = flaw, .flaw = flaw);
+		A_ICMP(.icmp_type = 8, .icmp_id = flaw, .payload = 9, .flaw = flaw);
+		A(ACK, .seq = 101, .ack = 201, .payload = 1, .flaw = flaw);
+		B(RST, .seq = 201, .payload = 1, .flaw = flaw);
+		B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_TCP, .flaw = flaw);
+	}
+}
+
+TALK(checksums)
+{
+	handshake();
+	B(ACK, .seq = 201, .ack = 101, .flaw = WRONG_CHECKSUM);
+	IS(INVALID);
+	A_UDP(.payload = 10, .flaw = NO_CHECKSUM);
+	IS(NEW);
+	wrong_checksums();
+}
+
+TALK(checksums_unverified)
+{
+	KNOB(CHECKSUM, 0);
+	handshake();
+	B(ACK, .seq = 201, .ack = 101, .flaw = WRONG_CHECKSUM);
+	IS(ESTABLISHED);
+	wrong_checksums();
 }
 
 TALK(extension_headers)
@@ -2005,4 +2038,27 @@ TALK(fragment_alone)
 	IS(NEW);
 	B_UDP(.payload = 10, PART(0, 0, 1));
 	IS(ESTABLISHED);
+}
+
+/* They are verified where packets come in, not where the host sends them. */
+TALK(checksums_of_each_protocol)
+{
+	A(SYN, .seq = 100, .payload = 10, .flaw = WRONG_LAST_BYTE);
+	A_UDP(.payload = 10, .flaw = WRONG_LAST_BYTE);
+	A_ICMP(.icmp_type = 8, .icmp_id = 7, .payload = 10, .flaw = WRONG_LAST_BYTE);
+	SAY(SCTP, CT_ORIGINAL, .options = "init 11", .flaw = WRONG_LAST_BYTE);
+	B(SYN, .seq = 100, .payload = 10, .flaw = WRONG_LAST_BYTE, .port = 1);
+	IS(INVALID);
+	A_UDP(.payload = 10, .port = 1);
+	B_UDP(.payload = 10, .flaw = WRONG_LAST_BYTE, .port = 1);
+	IS(INVALID);
+	B_ICMP(.icmp_type = 8, .icmp_id = 8, .payload = 10, .flaw = WRONG_LAST_BYTE);
+	IS(INVALID);
+	SAY(SCTP, CT_REPLY, .options = "init 11", .flaw = WRONG_LAST_BYTE, .port = 1);
+	IS(INVALID);
+	B_ERROR(.icmp_type = 3, .icmp_code = 3, .quote = IPPROTO_UDP, .port = 1,
+		.flaw = WRONG_LAST_BYTE);
+	IS(INVALID);
+	B_OTHER(.payload = 10, .flaw = WRONG_LAST_BYTE);
+	IS(NEW);
 }

@@ -317,7 +317,7 @@ json_when_empty() {
 	run ctl show -o json
 	want_keys "$OUT" . tcp_timeout_{syn_sent,syn_recv,established,fin_wait,close_wait,last_ack} \
 		tcp_timeout_{time_wait,close,unacknowledged} udp_timeout udp_timeout_stream \
-		icmp_timeout icmpv6_timeout generic_timeout tcp_loose acct timestamp max drop_invalid full
+		icmp_timeout icmpv6_timeout generic_timeout tcp_loose checksum acct timestamp max drop_invalid full
 	run ctl set -o json udp_timeout=30
 	want_eq "$OUT" '{"udp_timeout":30}' "set"
 }

@@ -36,6 +36,7 @@ CONVERSATION(one_flow_for_each_protocol)
 {
 	static const uint8_t numbers[] = { 2, 4, 41, 50, 89, 253 };
 
+	set_knob(CT_K_CHECKSUM, 0); /* it would look at 132 and 136 */
 	for (size_t i = 0; i < sizeof(numbers); i++) {
 		protocol(numbers[i]);
 		SAY(CT_ORIGINAL, .data = "12345678", .payload = 8);

@@ -188,7 +188,8 @@ TEST(every_other_reason_is_counted)
 	for (int hook = 0; hook < HOOKS; hook++)
 		for (int reason = 1; reason < CT_R_MAX; reason++) {
 			/* No frame that test_run takes is long enough for headers out of reach. */
-			if (!broken_by_state(reason) || reason == CT_R_UNREADABLE)
+			if (!broken_by_state(reason) || reason == CT_R_UNREADABLE ||
+			    broken_by_checksum(reason)) /* not at egress: checksum.c */
 				continue;
 			CHECK_CASE("%s, %s", hook_names[hook], reason_name(reason));
 			world_begin(hook);
@@ -211,6 +212,7 @@ TEST(tiny_frames)
 
 	for (int hook = 0; hook < HOOKS; hook++) {
 		world_begin(hook);
+		set_knob(CT_K_CHECKSUM, 0);
 		for (size_t f = 0; f < sizeof(fill); f++)
 			for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++)
 				for (size_t len = 0; len <= 60; len++) {
@@ -283,6 +285,7 @@ TEST(cut_packets_of_a_flow)
 			size_t whole;
 
 			world_begin(hook);
+			set_knob(CT_K_CHECKSUM, 0);
 			build_of_flow(hook, i / 2, i % 2, false);
 			run(hook, p.len);
 			CHECK_EQ(talk.last.class, CT_NEW);
@@ -399,6 +402,7 @@ TEST(random_frames)
 		reason = native(len);
 		for (int hook = 0; hook < HOOKS; hook++) {
 			world_begin(hook);
+			set_knob(CT_K_CHECKSUM, 0);
 			CHECK_CASE("round %d, %s", i, hook_names[hook]);
 			run(hook, len);
 			if (hook != XDP && talk.last.verdict == REFUSED)

@@ -357,6 +357,21 @@ static void full(__u32 drop)
 	WANT_FLOWS(1);
 }
 
+static void checksum(__u32 on)
+{
+	struct pkt_desc d = talk_desc(CT_ORIGINAL, &(struct pkt_desc){ .tcp_flags = SYN });
+	static struct pkt p;
+
+	build_for(talk.hook, &p, &d);
+	p.data[p.l4 + 16] ^= 0x10;
+	change();
+	talk.last = send_frame(talk.hook, p.data, p.len, NULL);
+	if (on && talk.hook != EGRESS) /* what the host sends is taken for right */
+		WANT_REASON(INVALID, TCP_CHECKSUM, PASS);
+	else
+		WANT(SYN_SENT, NEW, PASS);
+}
+
 static void frag_early(__u32 drop)
 {
 	change();
@@ -388,6 +403,7 @@ static const struct knob_row {
 	[CT_K_MAX] = { max, { 1, 2 } },
 	[CT_K_DROP_INVALID] = { drop_invalid, { 0, 1 } },
 	[CT_K_FULL] = { full, { 0, 1 } },
+	[CT_K_CHECKSUM] = { checksum, { 0, 1 } },
 	[CT_K_FRAG_EARLY] = { frag_early, { 0, 1 } },
 	[CT_K_LOG_INVALID] = { log_invalid, { 0, IPPROTO_TCP } },
 };

@@ -108,6 +108,7 @@ BROKEN_BY(TCP_TRUNCATED)
 	BROKEN_TCP4();
 	p->len--;
 	pkt_set16(p, p->ip + 2, 39);
+	pkt_checksums(p);
 }
 
 BROKEN_BY(TCP_DOFF)
@@ -133,6 +134,7 @@ BROKEN_BY(UDP_TRUNCATED)
 	BROKEN_UDP4();
 	p->len--;
 	pkt_set16(p, p->ip + 2, 27);
+	pkt_checksums(p);
 }
 
 BROKEN_BY(UDP_LENGTH)
@@ -149,6 +151,7 @@ BROKEN_BY(UDPLITE_TRUNCATED)
 	BROKEN_UDPLITE4();
 	p->len--;
 	pkt_set16(p, p->ip + 2, 27);
+	pkt_checksums(p);
 }
 
 BROKEN_BY(UDPLITE_COVERAGE)
@@ -168,6 +171,7 @@ BROKEN_BY(SCTP_TRUNCATED)
 	BROKEN_SCTP4("init 1");
 	p->len--;
 	pkt_set16(p, p->ip + 2, 20 + 12 + 19);
+	pkt_checksums(p);
 }
 
 BROKEN_BY(SCTP_CHUNKS)
@@ -192,6 +196,7 @@ BROKEN_BY(ICMP_TRUNCATED)
 	BROKEN(.src = "10.0.1.1", .dst = "10.0.2.1", .icmp_type = 8);
 	p->len--;
 	pkt_set16(p, p->ip + 2, 27);
+	pkt_checksums(p);
 }
 
 BROKEN_BY(ICMP_TYPE)
@@ -228,7 +233,25 @@ BROKEN_BY(ND)
 	BROKEN(.src = "fd00:1::1", .dst = "fd00:2::1", .icmp_type = 135);
 }
 
-/* Reasons that come from a flow's state or the table's, not from the packet alone. */
+static inline bool broken_by_checksum(int reason)
+{
+	switch (reason) {
+	case CT_R_IP4_CHECKSUM:
+	case CT_R_TCP_CHECKSUM:
+	case CT_R_UDP_CHECKSUM:
+	case CT_R_UDPLITE_CHECKSUM:
+	case CT_R_SCTP_CHECKSUM:
+	case CT_R_ICMP_CHECKSUM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Reasons that come from a flow's state, from the table's or from a setting, not from the packet
+ * alone.
+ */
 static inline bool broken_by_state(int reason)
 {
 	switch (reason) {
@@ -249,7 +272,7 @@ static inline bool broken_by_state(int reason)
 	case CT_R_UNREADABLE:
 		return true;
 	default:
-		return false;
+		return broken_by_checksum(reason);
 	}
 }
 

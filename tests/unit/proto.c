@@ -277,6 +277,7 @@ TEST(default_settings)
 		     { "gre_timeout", 30 },
 		     { "gre_timeout_stream", 180 },
 		     { "tcp_loose", 1 },
+		     { "checksum", 1 },
 		     { "acct", 1 },
 		     { "drop_invalid", 0 },
 		     { "full", 0 } };
