@@ -60,7 +60,7 @@ static struct options {
 
 static struct sum {
 	unsigned long packets, played, not_ours, cut, short_, padded, shortened, in_pieces,
-		backwards, wrong;
+		unfinished, backwards, wrong;
 	unsigned long hooks[HOOKS], classes[CT_CLASS_MAX], reasons[CT_R_MAX];
 	uint64_t begin_ns, end_ns;
 	__u64 ends[CT_END_MAX];
@@ -329,6 +329,20 @@ static bool play_piece(struct outcome *o, const struct piece *piece)
 	return true;
 }
 
+/*
+ * A packet captured where it was sent, or on a device that has no wire, has a checksum that the
+ * hardware was to write: what stands there is the pseudo-header's sum, and with SCTP 0.
+ */
+static bool unfinished(const struct frame *f, const struct ct_parsed *p)
+{
+	__u32 len = p->l4_end - p->l4_off;
+
+	if (p->tuple.proto == IPPROTO_SCTP && p->l4_off + 12 <= f->known)
+		return !memcmp(f->data + p->l4_off + 8, "\0\0\0", 4);
+	return (p->tuple.proto == IPPROTO_TCP || p->tuple.proto == IPPROTO_UDP) &&
+	       p->check == ct_sum_fold(ct_sum_pseudo(&p->tuple, len));
+}
+
 static void play(const struct frame *f, struct outcome *o)
 {
 	static struct piece piece;
@@ -341,12 +355,13 @@ static void play(const struct frame *f, struct outcome *o)
 	o->pieces = frame_pieces(f);
 	o->padded = f->known < (f->ip_end ? f->ip_end : f->size);
 	o->shortened = o->pieces == 1 && f->size > FRAME_WHOLE;
+	o->unfinished = !result && unfinished(f, &o->parsed);
 	if (result == CT_PARSE_MORE && f->known < f->size) {
 		o->fate = CUT;
 		return;
 	}
 	put_hook(o->hook);
-	check_sums(!o->padded && !o->shortened && o->pieces == 1);
+	check_sums(!o->padded && !o->shortened && !o->unfinished && o->pieces == 1);
 	/* The first piece that is refused stands for all of it, else the last. */
 	for (unsigned int i = 0; i < o->pieces; i++) {
 		struct outcome now = *o;
@@ -379,6 +394,7 @@ static void count(const struct outcome *o)
 	sum.padded += o->padded;
 	sum.shortened += o->shortened;
 	sum.in_pieces += o->pieces > 1;
+	sum.unfinished += o->unfinished;
 	sum.wrong += o->seen.wrong != NULL;
 	if (o->seen.class == NO_CLASS) {
 		sum.not_ours++;
@@ -514,6 +530,7 @@ static void warn_all(void)
 	warn(sum.short_, "not played: too short for the kernel's test_run");
 	warn(sum.padded, "not captured whole: zeros stood for the rest, and checksums could not be "
 			 "checked (use tcpdump -s 0)");
+	warn(sum.unfinished, "with a checksum that the hardware was to write: it was not checked");
 	warn(sum.in_pieces, "glued together by the capturing host: played in segments");
 	warn(sum.shortened, "too long for the kernel's test_run: played shortened, so bytes are "
 			    "counted short");

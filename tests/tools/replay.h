@@ -98,7 +98,7 @@ struct outcome {
 	bool has; /* a flow, after the packet: `after` */
 	struct ct_flow after;
 	unsigned int pieces;
-	bool padded, shortened;
+	bool padded, shortened, unfinished; /* see warn_all() */
 };
 
 struct show {
