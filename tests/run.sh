@@ -146,7 +146,7 @@ build_policies() {
 # What netns tests use: the traffic generator and an XDP program.
 build_tools() {
 	mkdir -p "$BUILD"
-	[[ $BUILD/traffic -nt tests/tools/traffic.c ]] ||
+	[[ $BUILD/traffic -nt tests/tools/traffic.c && $BUILD/traffic -nt tests/tools/pattern.h ]] ||
 		$CC -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra tests/tools/traffic.c -o "$BUILD/traffic" ||
 		exit 2
 	[[ $BUILD/xdp_pass.o -nt tests/tools/xdp_pass.bpf.c ]] ||

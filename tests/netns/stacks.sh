@@ -1,0 +1,376 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 120
+#
+# Two TCP stacks talk through two trackers in bad weather. On the way are two routers, one attached
+# at tc, one natively at XDP, and in both the kernel's own tracker sees the same packets in the same
+# order: it is the judge. After each case both must have counted the same classes and have the same
+# flows, in the same states, with the same packets and bytes; none may have called a packet INVALID
+# (except where said); and each flow's state has to be what its hosts made of it.
+#
+#	 a                  router r                 router s                 b
+#	+------+           +--------+               +--------+           +------+
+#	| eth0 |----w:a    | ra  rb |               | sa  sb |    w:b----| eth0 |
+#	+------+     :     +--------+               +--------+     :     +------+
+#	           w:ra------|    |----w:rb   w:sa----|    |-----w:sb
+#
+# In w, `weather` forwards between w:a and w:ra, w:rb and w:sa, w:sb and w:b, and loses, copies and
+# reorders on all three lines: so each router sees packets that come later, again, or only again,
+# and others that it saw get lost behind it. `stacks` makes the connections and knows how they
+# ended. Nothing expires while it runs: the closing states have the time of a day.
+#
+# STACKS_SCALE=N makes N times as many connections (of the bulk, as many bytes), SEED chooses the
+# weather: see tests/README.md.
+
+# shellcheck source=tests/tools/more.sh
+source "$TOP/tests/tools/more.sh"
+
+NS_S=$CTT-s NS_W=$CTT-w
+SCALE=${STACKS_SCALE:-1} SEED=${SEED:-1}
+
+in_host() { nsenter --net="/run/netns/$CTT-$1" -- "${@:2}"; }
+ctl_of() { "$CTLOADER" --netns "$CTT-$1" "${@:2}"; }
+
+# ---- Topology -----------------------------------------------------------------------------------
+
+# link_line NAMESPACE DEVICE NET HOST MAC PEER_MAC PEER_HOST: an end of the line NET, in w behind it.
+link_line() {
+	local peer=$1-$2
+	peer=${peer#"$CTT-"}
+	ip_in "$NS_W" <<-END
+		link add w-$peer type veth peer name $2 address 02:00:00:00:0$3:$5 netns $1
+		link set w-$peer up
+	END
+	ip_in "$1" <<-END
+		addr add 10.0.$3.$4/24 dev $2
+		addr add fd00:$3::$5/64 dev $2 nodad
+		link set $2 up
+		neigh replace 10.0.$3.$7 lladdr 02:00:00:00:0$3:$6 dev $2 nud permanent
+		neigh replace fd00:$3::$6 lladdr 02:00:00:00:0$3:$6 dev $2 nud permanent
+	END
+}
+
+# route NAMESPACE NET VIA4 VIA6
+route() {
+	ip -n "$1" route add "10.0.$2.0/24" via "$3" rto_min 20ms
+	ip -n "$1" route add "fd00:$2::/64" via "$4" rto_min 20ms
+}
+
+topo_stacks() {
+	local ns
+	for ns in a b r s w; do
+		ip netns add "$CTT-$ns"
+		in_host $ns traffic cookie >>"${CTT_COOKIES:-/dev/null}"
+		quiet_namespace "$CTT-$ns" "$([[ $ns == [rs] ]] && echo 1 || echo 0)"
+	done
+	in_host w sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6'
+	link_line "$NS_A" eth0 1 1 01 fe 254
+	link_line "$NS_R" ra 1 254 fe 01 1
+	link_line "$NS_R" rb 3 1 01 02 2
+	link_line "$NS_S" sa 3 2 02 01 1
+	link_line "$NS_S" sb 2 254 fe 01 1
+	link_line "$NS_B" eth0 2 1 01 fe 254
+	route "$NS_A" 2 10.0.1.254 fd00:1::fe
+	route "$NS_R" 2 10.0.3.2 fd00:3::02
+	route "$NS_S" 1 10.0.3.1 fd00:3::01
+	route "$NS_B" 1 10.0.2.254 fd00:2::fe
+}
+
+# Every frame is one segment, so that packets can be counted: gso NAMESPACE SEGMENTS.
+segments() { ip -n "$1" link set eth0 gso_max_segs "$2"; }
+
+LONG='close close_wait established fin_wait last_ack max_retrans syn_recv syn_sent time_wait
+	unacknowledged'
+
+# Both trackers, in router $1, attached at hook $2.
+track() {
+	local state dev
+	in_host "$1" nft -f - <<-'END'
+		table inet track {
+			counter new {}
+			counter established {}
+			counter related {}
+			counter invalid {}
+			counter untracked {}
+			chain see {
+				type filter hook prerouting priority 0
+				meta l4proto tcp ct state new counter name new
+				meta l4proto tcp ct state established counter name established
+				meta l4proto tcp ct state related counter name related
+				meta l4proto tcp ct state invalid counter name invalid
+				meta l4proto tcp ct state untracked counter name untracked
+			}
+		}
+	END
+	in_host "$1" sh -c 'echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct'
+	ctl_of "$1" attach --hook "$2" "$1a" "$1b"
+	for state in $LONG; do
+		in_host "$1" sh -c "echo 86400 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_$state"
+		ctl_of "$1" set "tcp_timeout_$state=86400"
+	done
+	for dev in "$1a" "$1b"; do
+		ip -n "$CTT-$1" link set "$dev" gro_max_size 1 # attaching to XDP turned GRO on
+	done
+}
+
+setup() {
+	need nft conntrack
+	tool stacks weather
+	topo_stacks
+	segments "$NS_A" 1
+	segments "$NS_B" 1
+	start track-s track s native
+	track r tc >"$T/track-r"
+	finish track-s 60
+	want_eq "$RC" 0 "tracking in s ($(<"$T/track-s.err"))"
+}
+
+untrack() {
+	start untrack-s ctl_of s detach --all
+	run ctl detach --all
+	finish untrack-s
+	want_eq "$RC" 0 "detach in s ($(<"$T/untrack-s.err"))"
+	want_detached
+}
+
+# hosts KEY=VALUE...: sysctls net.ipv4.KEY of both hosts.
+hosts() {
+	local ns setting
+	for ns in a b; do
+		for setting; do
+			in_host $ns sh -c "echo ${setting#*=} >/proc/sys/net/ipv4/${setting%%=*}"
+		done
+	done
+}
+
+# ---- Playing ------------------------------------------------------------------------------------
+
+# What hosts and trackers have counted so far, as JSON: {class: packets} of the kernel and ours.
+kernels_classes() {
+	in_host "$1" nft -j list counters | jq -cS '[.nftables[].counter // empty |
+		select(.name | IN("new", "established", "related", "invalid")) | {(.name): .packets}] | add'
+}
+our_classes() { ctl_of "$1" stats -o json | jq -cS '.packets.ingress | del(.untracked)'; }
+resets_sent() { in_host "$1" nstat -asz TcpOutRsts | awk '/OutRsts/ { print $2 }'; }
+
+# The flows, as conntrack(8) writes them; without what differs by when it is asked.
+bare() { sed -E 's/^(tcp +6) [0-9]+ /\1 /; s/ mark=[0-9]+ use=[0-9]+//' | sort; }
+kernels_flows() { in_host "$1" conntrack -L -p tcp 2>/dev/null | bare; }
+our_flows() { ctl_of "$1" list -p tcp 2>/dev/null | bare; }
+
+# play [-i] [-g] 'WEATHER OPTIONS' CASE [OPTIONS]...: with -i, INVALID packets are as right as they are
+# in the kernel's eyes; with -g, frames are larger than segments, and not counted.
+play() {
+	local invalid='' gso='' weather case x resets began=$EPOCHREALTIME
+	while [[ $1 == -[ig] ]]; do
+		[[ $1 == -i ]] && invalid=1 || gso=1
+		shift
+	done
+	weather=$1 case=$2
+	shift 2
+	for x in r s; do
+		ctl_of $x flush >/dev/null
+		in_host $x conntrack -F 2>/dev/null
+		in_host $x nft reset counters >/dev/null
+		our_classes $x >"$T/classes-$x"
+	done
+	resets=$(($(resets_sent a) + $(resets_sent b)))
+	# shellcheck disable=SC2086 # words
+	serve weather nsenter --net="/run/netns/$NS_W" -- "$O/tests/weather" -s "$SEED" $weather \
+		w-a-eth0 w-r-ra w-r-rb w-s-sa w-s-sb w-b-eth0
+	start stacks "$O/tests/stacks" -s "$SEED" "$@" "$case" "$NS_A" "$NS_B"
+	wait_for 110 over
+	stop weather
+	want_eq "$RC" 0 "weather ($(<"$T/weather.err"))"
+	resets=$(($(resets_sent a) + $(resets_sent b) - resets))
+	echo "$case $* in weather '$weather', $(seconds_since "$began") s; $(grep ^settled "$T/stacks.out")"
+	tell_weather
+	for x in r s; do
+		compare $x "$invalid" "$gso" "$resets"
+	done
+	stop stacks
+}
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }'; }
+over() {
+	running stacks || die "stacks: $(<"$T/stacks.err")"
+	grep -q ^settled "$T/stacks.out"
+}
+
+# What the weather says adds up, and is what it did.
+tell_weather() {
+	local bad
+	sed -n '/^{/p' "$T/weather.out" | jq -c . >"$T/accounts"
+	bad=$(jq -c 'select(.in + .dup != .lost + .out)' "$T/accounts")
+	want_eq "$bad" "" "ways whose account is wrong"
+	jq -rs '"  \(map(.in) | add) packets on all ways (\(map(.gso) | add) GSO), \(map(.bytes) | add) bytes; lost \(map(.lost) | add), copied \(map(.dup) | add) (late: \(map(.late) | add)), held back \(map(.reordered) | add), marked \(map(.marked) | add), overflow \(map(.overflow) | add)"' "$T/accounts"
+}
+
+# compare ROUTER INVALID GSO RESETS
+compare() {
+	local kernels ours
+	kernels=$(kernels_classes "$1")
+	ours=$(jq -cS --slurpfile before "$T/classes-$1" \
+		'with_entries(.value -= $before[0][.key])' <<<"$(our_classes "$1")")
+	kernels_flows "$1" >"$T/kernels-$1"
+	our_flows "$1" >"$T/ours-$1"
+	if [[ -n $3 ]]; then
+		sed -i -E 's/ packets=[0-9]+ bytes=[0-9]+//g' "$T/kernels-$1" "$T/ours-$1"
+		kernels=$(jq -c .invalid <<<"$kernels") ours=$(jq -c .invalid <<<"$ours")
+	fi
+	echo "  $1: ${ours//\"/}, $(states "$T/ours-$1"), $4 resets"
+	diff -u0 --label kernels --label ours "$T/kernels-$1" "$T/ours-$1" >"$T/diff-$1" ||
+		die "flows in $1 differ: $(grep -c '^+[^+]' "$T/diff-$1")"$'\n'"$(head -n 20 "$T/diff-$1")"
+	want_eq "$ours" "$kernels" "classes in $1"
+	[[ -n $2 ]] || want_eq "$(ctl_of "$1" stats -o json | jq -c '.invalid | with_entries(select(.value > 0))')" \
+		'{}' "INVALID packets in $1"
+	judge "$T/stacks.out" "$T/ours-$1" "$4" >"$T/judge-$1" || die "states in $1: $(<"$T/judge-$1")"
+}
+
+states() { awk '{ n[$3]++ } END { for (s in n) printf "%s%d %s", m++ ? ", " : "", n[s], s }' "$1"; }
+
+# judge EXPECTED FLOWS RESETS: each flow is expected, each expected one is there, in its state. When
+# a packet comes to a host that has done with the connection, it answers with a reset, which turns
+# TIME_WAIT into CLOSE: so many flows may have met that.
+judge() {
+	awk -v resets="$3" '
+		# Either end may have been the first for the tracker.
+		function key(s, d, sp, dp) { return s "," sp < d "," dp ? s "," sp " " d "," dp : d "," dp " " s "," sp }
+		function value(i) { sub(/.*=/, "", $i); return $i }
+		function of(i) { return key(value(i), value(i + 1), value(i + 2), value(i + 3)) }
+		FNR == NR && /^src=/ { k = of(1); want[k] = $5 }
+		FNR == NR { next }
+		{
+			state = $3; k = of(4)
+			if (!(k in want)) { print "unexpected: " k " " state; bad = 1; next }
+			w = want[k]; seen[k] = 1
+			if (w == state || w == "any") next
+			if (w == "TIME_WAIT" && state == "CLOSE") { closed++; next }
+			print k ": got " state ", wanted " w; bad = 1
+		}
+		END {
+			for (k in want)
+				if (!(k in seen) && want[k] != "-" && want[k] != "any") { print "no flow: " k " " want[k]; bad = 1 }
+			if (closed > resets) { print closed " in CLOSE instead of TIME_WAIT, but " resets " resets"; bad = 1 }
+			exit bad
+		}' "$1" "$2"
+}
+
+# Weather for every day, and none.
+STORM='-l 1.5 -c 2 -r 3' FAIR=''
+
+# ---- Cases --------------------------------------------------------------------------------------
+
+# Bytes both ways, and in large frames.
+test_bulk() {
+	play "$STORM" bulk -n 8 -b $((3000000 * SCALE)) -o timestamps,sack,wscale
+	segments "$NS_A" 65535
+	segments "$NS_B" 65535
+	play -g '-l 0.3 -c 0.5 -r 1' bulk -n 8 -b $((10000000 * SCALE)) -o timestamps,sack,wscale
+	untrack
+}
+
+# What TCP can do without: SACK, timestamps, both, window scaling; also if only one of them has it.
+test_without_options() {
+	hosts tcp_sack=0
+	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o timestamps,wscale,-sack
+	hosts tcp_timestamps=0
+	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o wscale,-sack,-timestamps
+	hosts tcp_sack=1
+	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o wscale,sack,-timestamps
+	hosts tcp_window_scaling=0
+	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o -wscale,sack
+	in_b sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_window_scaling'
+	in_b sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_sack'
+	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o -wscale,-sack
+	untrack
+}
+
+# "Congestion experienced" is marked on the way, and told back by ECE and CWR.
+test_ecn() {
+	hosts tcp_ecn=1
+	play "$STORM -e 5" bulk -n 8 -b $((500000 * SCALE)) -o ecn
+	want_num "$(jq -s 'map(.marked) | add' "$T/accounts")" -gt 0 "packets marked"
+	untrack
+}
+
+# The least buffers; windows that shut and are probed; small reads.
+test_tiny_windows() {
+	play "$STORM" tiny -n $((16 * SCALE)) -w 16 -b 30000
+	hosts tcp_window_scaling=0 tcp_timestamps=0
+	play "$STORM" tiny -n $((8 * SCALE)) -b 30000 -o -wscale
+	untrack
+}
+
+# Connections that idle, and ask whether the other is still there.
+test_keepalive() {
+	play "$STORM" keepalive -n $((40 * SCALE)) -w $((40 * SCALE)) -b 50000
+	untrack
+}
+
+# A FIN, and then bytes the other way for a while.
+test_half_close() {
+	play "$STORM" half-close -n $((80 * SCALE)) -w 80 -b 50000
+	untrack
+}
+
+# Resets at many moments.
+test_reset() {
+	play "$FAIR" reset -n $((320 * SCALE)) -w 32
+	play -i "$STORM" reset -n $((320 * SCALE)) -w 64
+	play -i "$STORM" given-up -n $((200 * SCALE)) -w 20
+	untrack
+}
+
+# Nobody listens.
+test_refused() {
+	play '-l 5 -r 3' refused -n $((200 * SCALE)) -w 100
+	play -i "$STORM" refused -n $((200 * SCALE)) -w 100
+	untrack
+}
+
+# Both open at once.
+test_simultaneous_open() {
+	play '-d 5' simultaneous -n $((16 * SCALE)) -w 16 -b 20000
+	play -i "-d 5 $STORM" simultaneous -n $((16 * SCALE)) -w 16 -b 20000
+	untrack
+}
+
+# The same ports again: while one end is in TIME_WAIT; and by either end, when neither host is.
+test_ports_again() {
+	play "$STORM" reuse -n $((50 * SCALE)) -w 50 -b 5000
+	hosts tcp_max_tw_buckets=0
+	play -i "$STORM" reuse-in-turn -n $((50 * SCALE)) -w 50 -b 5000
+	untrack
+}
+
+# Bytes in the SYN.
+test_fast_open() {
+	hosts tcp_fastopen=3 tcp_fastopen_blackhole_timeout_sec=0
+	play "$STORM" fast-open -n $((200 * SCALE)) -w 40 -b 20000
+	want_no_match "$(grep ^settled "$T/stacks.out")" ', 0 with data' "data in SYNs"
+	untrack
+}
+
+# Urgent bytes.
+test_urgent() {
+	play "$STORM" urgent -n $((16 * SCALE)) -w 16 -b 200000
+	untrack
+}
+
+# Thousands of short connections.
+test_short() {
+	play "$STORM" short -n $((3000 * SCALE)) -w 300 -b 5000
+	untrack
+}
+
+# Half of all SYNs and SYN/ACKs get lost.
+test_lost_syns() {
+	play "$STORM -y 20" short -n $((200 * SCALE)) -w 200 -b 5000
+	untrack
+}
+
+# SYNs that come when all is over.
+test_old_syns() {
+	play -i "-l 1 -c 10 -r 10 -L 100 -o" short -n $((400 * SCALE)) -w 50 -b 2000
+	untrack
+}
