@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
-# TIMEOUT: 120
+# TIMEOUT: 1200
 #
 # Two TCP stacks talk through two trackers in bad weather. On the way are two routers, one attached
 # at tc, one natively at XDP, and in both the kernel's own tracker sees the same packets in the same
@@ -133,12 +133,12 @@ untrack() {
 	want_detached
 }
 
-# hosts KEY=VALUE...: sysctls net.ipv4.KEY of both hosts.
+# hosts KEY=VALUE...: sysctls net.ipv4.KEY of both hosts, where the kernel has them.
 hosts() {
-	local ns setting
+	local ns setting net=/proc/sys/net/ipv4
 	for ns in a b; do
 		for setting; do
-			in_host $ns sh -c "echo ${setting#*=} >/proc/sys/net/ipv4/${setting%%=*}"
+			in_host $ns sh -c "! test -e $net/${setting%%=*} || echo ${setting#*=} >$net/${setting%%=*}"
 		done
 	done
 }
@@ -158,12 +158,13 @@ bare() { sed -E 's/^(tcp +6) [0-9]+ /\1 /; s/ mark=[0-9]+ use=[0-9]+//' | sort; 
 kernels_flows() { in_host "$1" conntrack -L -p tcp 2>/dev/null | bare; }
 our_flows() { ctl_of "$1" list -p tcp 2>/dev/null | bare; }
 
-# play [-i] [-g] 'WEATHER OPTIONS' CASE [OPTIONS]...: with -i, INVALID packets are as right as they are
-# in the kernel's eyes; with -g, frames are larger than segments, and not counted.
+# play [-k] [-g] 'WEATHER OPTIONS' CASE [OPTIONS]...: -k: packets may be INVALID, and states be another
+# than the hosts', as long as the kernel thinks so, too. -g: frames are larger than segments, and not
+# counted.
 play() {
-	local invalid='' gso='' weather case x resets began=$EPOCHREALTIME
-	while [[ $1 == -[ig] ]]; do
-		[[ $1 == -i ]] && invalid=1 || gso=1
+	local flags='' weather case x resets again began=$EPOCHREALTIME
+	while [[ $1 == -[kg] ]]; do
+		flags+=$1
 		shift
 	done
 	weather=$1 case=$2
@@ -175,25 +176,28 @@ play() {
 		our_classes $x >"$T/classes-$x"
 	done
 	resets=$(($(resets_sent a) + $(resets_sent b)))
+	rm -f "$T/weather.out" "$T/stacks.out"
 	# shellcheck disable=SC2086 # words
 	serve weather nsenter --net="/run/netns/$NS_W" -- "$O/tests/weather" -s "$SEED" $weather \
 		w-a-eth0 w-r-ra w-r-rb w-s-sa w-s-sb w-b-eth0
 	start stacks "$O/tests/stacks" -s "$SEED" "$@" "$case" "$NS_A" "$NS_B"
-	wait_for 110 over
+	wait_for $((110 * SCALE)) over
 	stop weather
 	want_eq "$RC" 0 "weather ($(<"$T/weather.err"))"
 	resets=$(($(resets_sent a) + $(resets_sent b) - resets))
 	echo "$case $* in weather '$weather', $(seconds_since "$began") s; $(grep ^settled "$T/stacks.out")"
 	tell_weather
+	again=$(sed -n 's/^settled.* \([0-9]*\) segments sent again.*/\1/p' "$T/stacks.out")
+	again=$((again + $(jq -s 'map(.dup) | add' "$T/accounts")))
 	for x in r s; do
-		compare $x "$invalid" "$gso" "$resets"
+		compare $x "$resets" "$again" "$flags"
 	done
 	stop stacks
 }
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }'; }
 over() {
 	running stacks || die "stacks: $(<"$T/stacks.err")"
-	grep -q ^settled "$T/stacks.out"
+	grep -qs ^settled "$T/stacks.out"
 }
 
 # What the weather says adds up, and is what it did.
@@ -205,7 +209,7 @@ tell_weather() {
 	jq -rs '"  \(map(.in) | add) packets on all ways (\(map(.gso) | add) GSO), \(map(.bytes) | add) bytes; lost \(map(.lost) | add), copied \(map(.dup) | add) (late: \(map(.late) | add)), held back \(map(.reordered) | add), marked \(map(.marked) | add), overflow \(map(.overflow) | add)"' "$T/accounts"
 }
 
-# compare ROUTER INVALID GSO RESETS
+# compare ROUTER RESETS AGAIN FLAGS
 compare() {
 	local kernels ours
 	kernels=$(kernels_classes "$1")
@@ -213,26 +217,30 @@ compare() {
 		'with_entries(.value -= $before[0][.key])' <<<"$(our_classes "$1")")
 	kernels_flows "$1" >"$T/kernels-$1"
 	our_flows "$1" >"$T/ours-$1"
-	if [[ -n $3 ]]; then
+	if [[ $4 == *-g* ]]; then
 		sed -i -E 's/ packets=[0-9]+ bytes=[0-9]+//g' "$T/kernels-$1" "$T/ours-$1"
 		kernels=$(jq -c .invalid <<<"$kernels") ours=$(jq -c .invalid <<<"$ours")
 	fi
-	echo "  $1: ${ours//\"/}, $(states "$T/ours-$1"), $4 resets"
+	echo "  $1: ${ours//\"/}, $(states "$T/ours-$1"), $2 resets"
 	diff -u0 --label kernels --label ours "$T/kernels-$1" "$T/ours-$1" >"$T/diff-$1" ||
 		die "flows in $1 differ: $(grep -c '^+[^+]' "$T/diff-$1")"$'\n'"$(head -n 20 "$T/diff-$1")"
 	want_eq "$ours" "$kernels" "classes in $1"
-	[[ -n $2 ]] || want_eq "$(ctl_of "$1" stats -o json | jq -c '.invalid | with_entries(select(.value > 0))')" \
-		'{}' "INVALID packets in $1"
-	judge "$T/stacks.out" "$T/ours-$1" "$4" >"$T/judge-$1" || die "states in $1: $(<"$T/judge-$1")"
+	if [[ $4 != *-k* ]]; then
+		want_eq "$(jq '.invalid? // .' <<<"$ours")" 0 "INVALID packets in $1 ($(ctl_of "$1" stats -o json |
+			jq -c '.invalid | with_entries(select(.value > 0))') so far)"
+		judge "$T/stacks.out" "$T/ours-$1" "$2" "$3" >"$T/judge-$1" ||
+			die "states in $1: $(<"$T/judge-$1")"
+	fi
 }
 
 states() { awk '{ n[$3]++ } END { for (s in n) printf "%s%d %s", m++ ? ", " : "", n[s], s }' "$1"; }
 
-# judge EXPECTED FLOWS RESETS: each flow is expected, each expected one is there, in its state. When
-# a packet comes to a host that has done with the connection, it answers with a reset, which turns
-# TIME_WAIT into CLOSE: so many flows may have met that.
+# judge EXPECTED FLOWS RESETS AGAIN: each flow is expected, each expected one is there, in its state.
+# But when a packet comes to a host that has done with the connection, it answers with a reset, which
+# turns TIME_WAIT into CLOSE; and a FIN that comes again is taken for the other side's, so CLOSE_WAIT
+# becomes LAST_ACK and TIME_WAIT. So many flows may have met that.
 judge() {
-	awk -v resets="$3" '
+	awk -v resets="$3" -v again="$4" '
 		# Either end may have been the first for the tracker.
 		function key(s, d, sp, dp) { return s "," sp < d "," dp ? s "," sp " " d "," dp : d "," dp " " s "," sp }
 		function value(i) { sub(/.*=/, "", $i); return $i }
@@ -245,12 +253,14 @@ judge() {
 			w = want[k]; seen[k] = 1
 			if (w == state || w == "any") next
 			if (w == "TIME_WAIT" && state == "CLOSE") { closed++; next }
+			if (w == "CLOSE_WAIT" && state ~ /LAST_ACK|TIME_WAIT/) { fins++; next }
 			print k ": got " state ", wanted " w; bad = 1
 		}
 		END {
 			for (k in want)
 				if (!(k in seen) && want[k] != "-" && want[k] != "any") { print "no flow: " k " " want[k]; bad = 1 }
 			if (closed > resets) { print closed " in CLOSE instead of TIME_WAIT, but " resets " resets"; bad = 1 }
+			if (fins > again) { print fins " not in CLOSE_WAIT, but " again " segments again"; bad = 1 }
 			exit bad
 		}' "$1" "$2"
 }
@@ -295,51 +305,59 @@ test_ecn() {
 
 # The least buffers; windows that shut and are probed; small reads.
 test_tiny_windows() {
-	play "$STORM" tiny -n $((16 * SCALE)) -w 16 -b 30000
+	play "$STORM" tiny -n $((16 * SCALE)) -w 16 -b 20000
 	hosts tcp_window_scaling=0 tcp_timestamps=0
-	play "$STORM" tiny -n $((8 * SCALE)) -b 30000 -o -wscale
+	play "$STORM" tiny -n $((8 * SCALE)) -b 20000 -o -wscale
 	untrack
 }
 
 # Connections that idle, and ask whether the other is still there.
 test_keepalive() {
-	play "$STORM" keepalive -n $((40 * SCALE)) -w $((40 * SCALE)) -b 50000
+	play "$STORM" keepalive -n $((100 * SCALE)) -w 100 -b 50000
 	untrack
 }
 
 # A FIN, and then bytes the other way for a while.
 test_half_close() {
-	play "$STORM" half-close -n $((80 * SCALE)) -w 80 -b 50000
+	play "$FAIR" half-close -n $((40 * SCALE)) -w 40 -b 20000
+	play "$STORM" half-close -n $((80 * SCALE)) -w 80 -b 20000
 	untrack
 }
 
-# Resets at many moments.
+# Resets, at many moments. (In full flow, a host answers what was under way with resets that are older
+# than what the tracker has seen acknowledged: INVALID.)
 test_reset() {
 	play "$FAIR" reset -n $((320 * SCALE)) -w 32
-	play -i "$STORM" reset -n $((320 * SCALE)) -w 64
-	play -i "$STORM" given-up -n $((200 * SCALE)) -w 20
+	play -k "$STORM" reset -n $((320 * SCALE)) -w 160
+	play -k "$FAIR" reset-in-flow -n $((60 * SCALE)) -w 20 -b 30000
+	play -k "$STORM" reset-in-flow -n $((60 * SCALE)) -w 20 -b 30000
+	play -k "$STORM" given-up -n $((200 * SCALE)) -w 20
 	untrack
 }
 
-# Nobody listens.
+# Nobody listens. (A refusal ends the flow; its copy belongs to none.)
 test_refused() {
-	play '-l 5 -r 3' refused -n $((200 * SCALE)) -w 100
-	play -i "$STORM" refused -n $((200 * SCALE)) -w 100
+	hosts tcp_rto_max_ms=1000
+	play '-l 3 -r 3' refused -n $((200 * SCALE)) -w 200
+	play -k "$STORM" refused -n $((200 * SCALE)) -w 200
 	untrack
 }
 
-# Both open at once.
+# Both open at once. (When packets overtake SYN/ACKs then, scaling and states go wrong in the kernel,
+# and here.)
 test_simultaneous_open() {
-	play '-d 5' simultaneous -n $((16 * SCALE)) -w 16 -b 20000
-	play -i "-d 5 $STORM" simultaneous -n $((16 * SCALE)) -w 16 -b 20000
+	play '-d 5' simultaneous -n $((32 * SCALE)) -w 32 -b 20000
+	play -k "-d 5 $STORM" simultaneous -n $((32 * SCALE)) -w 32 -b 20000
 	untrack
 }
 
-# The same ports again: while one end is in TIME_WAIT; and by either end, when neither host is.
+# The same ports again: while one end is in TIME_WAIT; and by either end, when neither host is. (What
+# comes late belongs to the connection before.)
 test_ports_again() {
-	play "$STORM" reuse -n $((50 * SCALE)) -w 50 -b 5000
+	play '-l 2' reuse -n $((100 * SCALE)) -w 100 -b 5000
+	play -k "$STORM" reuse -n $((100 * SCALE)) -w 100 -b 5000
 	hosts tcp_max_tw_buckets=0
-	play -i "$STORM" reuse-in-turn -n $((50 * SCALE)) -w 50 -b 5000
+	play -k "$STORM" reuse-in-turn -n $((100 * SCALE)) -w 100 -b 5000
 	untrack
 }
 
@@ -357,20 +375,17 @@ test_urgent() {
 	untrack
 }
 
-# Thousands of short connections.
+# Thousands of short connections; and some when every fourth SYN and SYN/ACK gets lost on the way.
 test_short() {
+	hosts tcp_rto_max_ms=1000
 	play "$STORM" short -n $((3000 * SCALE)) -w 300 -b 5000
-	untrack
-}
-
-# Half of all SYNs and SYN/ACKs get lost.
-test_lost_syns() {
-	play "$STORM -y 20" short -n $((200 * SCALE)) -w 200 -b 5000
+	play "$STORM -y 8" short -n $((200 * SCALE)) -w 200 -b 5000
 	untrack
 }
 
 # SYNs that come when all is over.
 test_old_syns() {
-	play -i "-l 1 -c 10 -r 10 -L 100 -o" short -n $((400 * SCALE)) -w 50 -b 2000
+	hosts tcp_synack_retries=1
+	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((400 * SCALE)) -w 100 -b 2000
 	untrack
 }

@@ -41,8 +41,10 @@
 #define WORKERS_MAX   400
 #define LISTENER_PORT 1000  /* plus the number of the worker */
 #define CLOSED_PORT   999   /* nobody listens there */
-#define FIXED_PORT    10000 /* plus twice the number of the connection */
-#define ROUNDS	      4	    /* on the same ports */
+#define FIXED_PORT    10000 /* where connections get ports of their own, up to ... */
+#define FIXED_PORTS   50000
+#define TRIES	      5 /* for SYNs to cross */
+#define ROUNDS	      4 /* on the same ports */
 
 enum { ESTABLISHED = 1, FIN_WAIT2 = 5, TIME_WAIT = 6, CLOSE = 7, CLOSE_WAIT = 8, LISTEN = 10 };
 
@@ -100,7 +102,8 @@ __attribute__((format(printf, 2, 3), noreturn)) static void die(const struct tal
 	va_start(args, format);
 	fprintf(stderr, "stacks: %s", option.play ? option.play->name : "");
 	if (t)
-		fprintf(stderr, ", connection %u, ports %u and %u", t->index, t->port[0], t->port[1]);
+		fprintf(stderr, ", connection %u, ports %u and %u", t->index, t->port[0],
+			t->port[1]);
 	fprintf(stderr, ": ");
 	vfprintf(stderr, format, args);
 	fprintf(stderr, "\n");
@@ -366,8 +369,8 @@ static void await_either(const struct talk *t, const uint64_t goal[2])
 			p[i].fd = -1;
 	}
 	if (poll(p, 2, STUCK_MS) == 0)
-		die(t, "stuck: sent %lu and %lu, received %lu and %lu", t->end[0].sent, t->end[1].sent,
-		    t->end[0].received, t->end[1].received);
+		die(t, "stuck: sent %lu and %lu, received %lu and %lu", t->end[0].sent,
+		    t->end[1].sent, t->end[0].received, t->end[1].received);
 }
 
 /* Both ways at once: so many bytes from either end, read in pieces of up to `piece`. */
@@ -512,16 +515,25 @@ static void play_short(struct talk *t)
 	expect(t, "TIME_WAIT");
 }
 
-/* Send without being read until the window is shut and has been probed. */
+/* Send without being read until the window is shut, and has been probed twice. */
 static void stall(struct talk *t, int end)
 {
 	struct end *e = &t->end[end];
 	uint64_t goal = e->sent + option.bytes;
+	uint32_t segments = 0;
+	struct tcp_info i;
 
-	while (!info(e).tcpi_probes) {
+	for (;;) {
 		working(t, push(e, goal, 0), "send");
 		if (e->sent == goal)
 			die(t, "%lu bytes do not fill the window", option.bytes);
+		i = info(e);
+		if (i.tcpi_unacked || !i.tcpi_notsent_bytes)
+			segments = 0;
+		else if (!segments)
+			segments = i.tcpi_segs_out;
+		else if (i.tcpi_segs_out >= segments + 2)
+			return;
 		nap();
 	}
 }
@@ -576,6 +588,7 @@ static void play_half_close(struct talk *t)
 	for (int i = 0; i < 4; i++)
 		transfer(t, first ? option.bytes : 0, first ? 0 : option.bytes);
 	if (t->index % 4 < 2) {
+		retransmissions(t);
 		shared->half_open++;
 		expect(t, "CLOSE_WAIT");
 		return;
@@ -587,63 +600,52 @@ static void play_half_close(struct talk *t)
 	expect(t, "TIME_WAIT");
 }
 
-/* In the middle of bytes both ways, some of them still under way. */
-static void half_transfer(struct talk *t)
+static void play_reset(struct talk *t)
 {
+	int end = t->index >> 2 & 1;
+
+	open_talk(t);
+	switch (t->index / 8 % 4) {
+	case 0: /* at once */
+		break;
+	case 1: /* by a close with bytes unread */
+		transfer(t, 1000, 1000);
+		working(t, push(&t->end[!end], t->end[!end].sent + 1000, 0), "send");
+		await(t, t->end[end].fd, POLLIN);
+		close_end(t, end);
+		await_reset(t, !end);
+		expect(t, "CLOSE");
+		return;
+	case 2: /* after its FIN */
+		transfer(t, 1000, 1000);
+		shut(t, end);
+		await_end_of_stream(t, !end);
+		break;
+	case 3: /* after the other's FIN */
+		transfer(t, 1000, 1000);
+		shut(t, !end);
+		await_end_of_stream(t, end);
+		break;
+	}
+	reset(t, end);
+	await_reset(t, !end);
+	expect(t, "CLOSE");
+}
+
+/* In the middle of bytes both ways, some of them still under way; every third time by both. */
+static void play_reset_in_flow(struct talk *t)
+{
+	int end = t->index >> 2 & 1;
+
+	open_talk(t);
 	transfer(t, option.bytes, option.bytes);
 	for (int i = 0; i < 2; i++)
 		working(t, push(&t->end[i], t->end[i].sent + option.bytes, 0), "send");
-}
-
-static void play_reset(struct talk *t)
-{
-	open_talk(t);
-	switch (t->index / 4 % 8) {
-	case 0: /* at once */
-		reset(t, 0);
-		await_reset(t, 1);
-		break;
-	case 1:
-		reset(t, 1);
-		await_reset(t, 0);
-		break;
-	case 2: /* in full flow */
-		half_transfer(t);
-		reset(t, 0);
-		await_reset(t, 1);
-		break;
-	case 3:
-		half_transfer(t);
-		reset(t, 1);
-		await_reset(t, 0);
-		break;
-	case 4: /* closed with bytes unread */
-		transfer(t, 1000, 1000);
-		working(t, push(&t->end[0], t->end[0].sent + 1000, 0), "send");
-		await(t, t->end[1].fd, POLLIN);
-		close_end(t, 1);
-		await_reset(t, 0);
-		break;
-	case 5: /* half closed, then reset by the same end */
-		transfer(t, 1000, 1000);
-		shut(t, 0);
-		await_end_of_stream(t, 1);
-		reset(t, 0);
-		await_reset(t, 1);
-		break;
-	case 6: /* half closed, then reset by the other */
-		transfer(t, 1000, 1000);
-		shut(t, 0);
-		await_end_of_stream(t, 1);
-		reset(t, 1);
-		await_reset(t, 0);
-		break;
-	case 7: /* by both */
-		half_transfer(t);
-		reset(t, 0);
-		reset(t, 1);
-		break;
-	}
+	reset(t, end);
+	if (t->index % 3)
+		await_reset(t, !end);
+	else
+		reset(t, !end);
 	expect(t, "CLOSE");
 }
 
@@ -685,10 +687,22 @@ static bool both_established(struct talk *t)
 	}
 }
 
+/* The first of so many ports that no other connection uses. */
+static uint16_t fixed_port(const struct talk *t, unsigned int ports)
+{
+	if ((t->index + 1) * ports > FIXED_PORTS)
+		die(t, "not more than %u connections of this kind", FIXED_PORTS / ports);
+	return FIXED_PORT + t->index * ports;
+}
+
 /* Nobody listens: it takes two SYNs that cross. If one came too soon, again on other ports. */
 static void play_simultaneous(struct talk *t)
 {
-	for (uint16_t port = FIXED_PORT + t->index * 20;; port += 2) {
+	uint16_t port = fixed_port(t, 2 * TRIES), end = port + 2 * TRIES;
+
+	for (;; port += 2) {
+		if (port == end)
+			die(t, "the SYNs never cross");
 		t->end[0].fd = new_socket(t->side, t->family, port);
 		t->end[1].fd = new_socket(!t->side, t->family, port + 1);
 		t->port[0] = port;
@@ -701,8 +715,6 @@ static void play_simultaneous(struct talk *t)
 		}
 		if (both_established(t))
 			break;
-		if (port == FIXED_PORT + t->index * 20 + 18)
-			die(t, "the SYNs never cross");
 		close_both(t);
 		expect(t, "any");
 		shared->again++;
@@ -733,7 +745,7 @@ static void open_on(struct talk *t, unsigned int opener, uint16_t own_port, uint
 /* The same ports again and again, as soon as the host lets us. Who answered closes first. */
 static void play_reuse(struct talk *t)
 {
-	uint16_t port = FIXED_PORT + 2 * t->index;
+	uint16_t port = fixed_port(t, 2);
 
 	for (int round = 0; round < ROUNDS; round++) {
 		open_on(t, t->side, port, port + 1);
@@ -748,7 +760,7 @@ static void play_reuse(struct talk *t)
 /* So, too, but in turn from either side, and either closes first: hosts without TIME_WAIT. */
 static void play_reuse_in_turn(struct talk *t)
 {
-	uint16_t ports[2] = { FIXED_PORT + 2 * t->index, FIXED_PORT + 2 * t->index + 1 };
+	uint16_t port = fixed_port(t, 2), ports[2] = { port, port + 1 };
 
 	for (int round = 0; round < ROUNDS; round++) {
 		unsigned int opener = below(t, 2);
@@ -812,14 +824,18 @@ static const struct play plays[] = {
 	{ "bulk", play_bulk, false, false, "BYTES both ways at once" },
 	{ "short", play_short, false, false, "up to BYTES both ways" },
 	{ "tiny", play_tiny, true, false, "the least buffers, shut windows, small reads" },
-	{ "keepalive", play_keepalive, false, false, "idle with keepalives; half of them stay open" },
+	{ "keepalive", play_keepalive, false, false,
+	  "idle with keepalives; half of them stay open" },
 	{ "half-close", play_half_close, false, false, "half closed; half of them stay so" },
-	{ "reset", play_reset, false, false, "reset at eight moments" },
+	{ "reset", play_reset, false, false, "reset: at once, with bytes unread, half closed" },
+	{ "reset-in-flow", play_reset_in_flow, false, false,
+	  "reset in the middle of bytes both ways" },
 	{ "given-up", play_given_up, false, false, "closed before the answer to the SYN" },
 	{ "refused", play_refused, false, false, "to a port where nobody listens" },
 	{ "simultaneous", play_simultaneous, false, false, "SYNs that cross" },
 	{ "reuse", play_reuse, false, false, "the same ports again, while b is in TIME_WAIT" },
-	{ "reuse-in-turn", play_reuse_in_turn, false, false, "and by either side, after resets, too" },
+	{ "reuse-in-turn", play_reuse_in_turn, false, false,
+	  "and by either side, after resets, too" },
 	{ "fast-open", play_fast_open, false, true, "TCP Fast Open" },
 	{ "urgent", play_urgent, false, false, "urgent bytes in between" },
 };
@@ -831,12 +847,17 @@ static const struct play plays[] = {
 static void work(unsigned int worker)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGTERM, SIG_DFL);
 	for (int host = 0; host < 2; host++)
 		for (int family = 0; family < 2; family++)
-			listeners[host][family] = new_listener(host, family, LISTENER_PORT + worker);
+			listeners[host][family] =
+				new_listener(host, family, LISTENER_PORT + worker);
 	for (unsigned int i = worker; i < option.count; i += option.workers) {
-		struct talk t = { .index = i, .worker = worker, .family = i & 1,
-				  .side = i >> 1 & 1, .random = option.seed << 32 | i };
+		struct talk t = { .index = i,
+				  .worker = worker,
+				  .family = i & 1,
+				  .side = i >> 1 & 1,
+				  .random = option.seed << 32 | i };
 
 		for (int end = 0; end < 2; end++)
 			t.end[end] = (struct end){ .fd = -1, .salt = next_random(&t) % PATTERN };
@@ -853,7 +874,8 @@ static void work(unsigned int worker)
  */
 static bool host_settled(int host, unsigned int *half_open)
 {
-	static const char *const files[] = { "/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6" };
+	static const char *const files[] = { "/proc/thread-self/net/tcp",
+					     "/proc/thread-self/net/tcp6" };
 	bool settled = true;
 	char line[512];
 
@@ -918,8 +940,10 @@ static void options_of(const char *text)
 	static const struct {
 		const char *name;
 		uint8_t bit;
-	} names[] = { { "timestamps", TCPI_OPT_TIMESTAMPS }, { "sack", TCPI_OPT_SACK },
-		      { "wscale", TCPI_OPT_WSCALE }, { "ecn", TCPI_OPT_ECN } };
+	} names[] = { { "timestamps", TCPI_OPT_TIMESTAMPS },
+		      { "sack", TCPI_OPT_SACK },
+		      { "wscale", TCPI_OPT_WSCALE },
+		      { "ecn", TCPI_OPT_ECN } };
 	char *copy = strdup(text), *word;
 
 	for (word = strtok(copy, ","); word; word = strtok(NULL, ",")) {
@@ -938,12 +962,12 @@ static void options_of(const char *text)
 
 __attribute__((noreturn)) static void usage(void)
 {
-	fprintf(stderr,
-		"usage: stacks [OPTIONS] CASE NETNS_A NETNS_B\n"
-		"  -n COUNT    connections (8)    -b BYTES  (100000)\n"
-		"  -w WORKERS  at a time (8)      -s SEED\n"
-		"  -o LIST     of timestamps, sack, wscale, ecn: has to be agreed on; -sack: must not\n"
-		"cases:\n");
+	fprintf(stderr, "usage: stacks [OPTIONS] CASE NETNS_A NETNS_B\n"
+			"  -n COUNT    connections (8)    -b BYTES  (100000)\n"
+			"  -w WORKERS  at a time (8)      -s SEED\n"
+			"  -o LIST     of timestamps, sack, wscale, ecn: has to be agreed on; "
+			"-sack: must not\n"
+			"cases:\n");
 	for (size_t i = 0; i < PLAYS; i++)
 		fprintf(stderr, "  %-14s %s\n", plays[i].name, plays[i].help);
 	exit(2);
@@ -996,16 +1020,18 @@ int main(int argc, char **argv)
 		if (namespaces[i] < 0)
 			die(NULL, "%s: %s", path, strerror(errno));
 	}
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (shared == MAP_FAILED)
 		die(NULL, "memory: %s", strerror(errno));
 	pattern = pattern_new(CHUNK);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	signal(SIGTERM, on_signal);
 	for (unsigned int i = 0; i < option.workers; i++) {
 		pids[i] = fork();
 		if (!pids[i])
 			work(i);
 	}
-	signal(SIGTERM, on_signal);
 	while (shared->finished < option.workers || !settled()) {
 		watch();
 		poll(NULL, 0, 10);

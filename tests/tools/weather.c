@@ -4,15 +4,15 @@
  * and marks TCP packets on the way, at given rates. What becomes of the n-th packet of a way
  * depends on the seed and on n alone. Everything else (neighbours, ICMP) passes unharmed.
  *
- * Frames are taken and sent with what the kernel knows of them (PACKET_VNET_HDR), so GSO packets and
- * checksums that are still to be filled in survive, and share one fate.
+ * Frames are taken and sent with what the kernel knows of them (PACKET_VNET_HDR), so GSO packets
+ * and checksums that are still to be filled in survive, and share one fate.
  *
- * It stays on one CPU: a router behind it then does its work inside our send(), packet by packet, and
- * all that look at packets there see them in the same order.
+ * It stays on one CPU: a router behind it then does its work inside our send(), packet by packet,
+ * and all that look at packets there see them in the same order.
  *
- * Prints "ready". On SIGTERM the weather clears: what is held back goes its way, nothing is harmed any
- * more, and when no packet has come for a while it ends with an account of each way:
- * in + dup = lost + out. "late" are copies that came behind time, "overflow" what our own socket lost.
+ * Prints "ready". On SIGTERM the weather clears: what is held back goes its way, nothing is harmed
+ * any more, and when no packet has come for a while it ends with an account of each way: in + dup =
+ * lost + out. "late" are copies that came behind time, "overflow" what our own socket lost.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -290,7 +291,8 @@ static void read_way(struct way *w)
 
 static int line(const char *name)
 {
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
 				  .sll_ifindex = if_nametoindex(name) };
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), size = BUFFER, yes = 1;
 
@@ -322,8 +324,8 @@ static void account(const struct way *w)
 	getsockopt(w->from, SOL_PACKET, PACKET_STATISTICS, &stats, &len);
 	printf("{\"way\":\"%s\",\"in\":%lu,\"lost\":%lu,\"dup\":%lu,\"out\":%lu,\"late\":%lu,"
 	       "\"reordered\":%lu,\"marked\":%lu,\"gso\":%lu,\"bytes\":%lu,\"overflow\":%u}\n",
-	       w->name, w->in, w->lost, w->dup, w->out, w->late, w->held, w->marked, w->gso, w->bytes,
-	       stats.tp_drops);
+	       w->name, w->in, w->lost, w->dup, w->out, w->late, w->held, w->marked, w->gso,
+	       w->bytes, stats.tp_drops);
 }
 
 static void stay_on_this_cpu(void)
@@ -436,6 +438,7 @@ int main(int argc, char **argv)
 	argv += optind;
 	if (argc < 2 || argc % 2 || argc > WAYS_MAX)
 		usage();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	stay_on_this_cpu();
 	for (; argc; argc -= 2, argv += 2) {
 		int left = line(argv[0]), right = line(argv[1]);
