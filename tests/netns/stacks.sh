@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153
 # SPDX-License-Identifier: GPL-2.0-only
 # TIMEOUT: 1200
 #
@@ -76,7 +76,7 @@ topo_stacks() {
 	route "$NS_B" 1 10.0.2.254 fd00:2::fe
 }
 
-# Every frame is one segment, so that packets can be counted: gso NAMESPACE SEGMENTS.
+# segments NAMESPACE N: so many in a frame at most. With one, packets can be counted.
 segments() { ip -n "$1" link set eth0 gso_max_segs "$2"; }
 
 LONG='close close_wait established fin_wait last_ack max_retrans syn_recv syn_sent time_wait
@@ -84,7 +84,7 @@ LONG='close close_wait established fin_wait last_ack max_retrans syn_recv syn_se
 
 # Both trackers, in router $1, attached at hook $2.
 track() {
-	local state dev
+	local state dev settings=()
 	in_host "$1" nft -f - <<-'END'
 		table inet track {
 			counter new {}
@@ -102,12 +102,13 @@ track() {
 			}
 		}
 	END
-	in_host "$1" sh -c 'echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct'
+	in_host "$1" bash -s "$LONG" <<-'END'
+		cd /proc/sys/net/netfilter && echo 1 >nf_conntrack_acct
+		for state in $1; do echo 86400 >nf_conntrack_tcp_timeout_$state; done
+	END
 	ctl_of "$1" attach --hook "$2" "$1a" "$1b"
-	for state in $LONG; do
-		in_host "$1" sh -c "echo 86400 >/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_$state"
-		ctl_of "$1" set "tcp_timeout_$state=86400"
-	done
+	for state in $LONG; do settings+=("tcp_timeout_$state=86400"); done
+	ctl_of "$1" set "${settings[@]}"
 	for dev in "$1a" "$1b"; do
 		ip -n "$CTT-$1" link set "$dev" gro_max_size 1 # attaching to XDP turned GRO on
 	done
@@ -270,50 +271,43 @@ STORM='-l 1.5 -c 2 -r 3' FAIR=''
 
 # ---- Cases --------------------------------------------------------------------------------------
 
-# Bytes both ways, and in large frames.
+# Bytes both ways; in large frames; with urgent ones in between.
 test_bulk() {
 	play "$STORM" bulk -n 8 -b $((3000000 * SCALE)) -o timestamps,sack,wscale
+	play "$STORM" urgent -n $((16 * SCALE)) -w 16 -b 200000
 	segments "$NS_A" 65535
 	segments "$NS_B" 65535
-	play -g '-l 0.3 -c 0.5 -r 1' bulk -n 8 -b $((10000000 * SCALE)) -o timestamps,sack,wscale
+	play -g '-l 0.3 -c 0.5 -r 1' bulk -n 8 -b $((8000000 * SCALE)) -o timestamps,sack,wscale
 	untrack
 }
 
 # What TCP can do without: SACK, timestamps, both, window scaling; also if only one of them has it.
-test_without_options() {
+# With ECN, "congestion experienced" is marked on the way, and told back by ECE and CWR.
+test_options() {
+	local bytes=$((500000 * SCALE))
 	hosts tcp_sack=0
-	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o timestamps,wscale,-sack
+	play "$STORM" bulk -n 4 -b $bytes -o timestamps,wscale,-sack
 	hosts tcp_timestamps=0
-	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o wscale,-sack,-timestamps
+	play "$STORM" bulk -n 4 -b $bytes -o wscale,-sack,-timestamps
 	hosts tcp_sack=1
-	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o wscale,sack,-timestamps
+	play "$STORM" bulk -n 4 -b $bytes -o wscale,sack,-timestamps
 	hosts tcp_window_scaling=0
-	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o -wscale,sack
-	in_b sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_window_scaling'
-	in_b sh -c 'echo 0 >/proc/sys/net/ipv4/tcp_sack'
-	play "$STORM" bulk -n 4 -b $((500000 * SCALE)) -o -wscale,-sack
-	untrack
-}
-
-# "Congestion experienced" is marked on the way, and told back by ECE and CWR.
-test_ecn() {
-	hosts tcp_ecn=1
-	play "$STORM -e 5" bulk -n 8 -b $((500000 * SCALE)) -o ecn
+	play "$STORM" bulk -n 4 -b $bytes -o -wscale,sack
+	in_b sh -c 'cd /proc/sys/net/ipv4 && echo 1 >tcp_window_scaling && echo 0 >tcp_sack'
+	play "$STORM" bulk -n 4 -b $bytes -o -wscale,-sack
+	hosts tcp_window_scaling=1 tcp_sack=1 tcp_timestamps=1 tcp_ecn=1
+	play "$STORM -e 5" bulk -n 4 -b $bytes -o timestamps,sack,wscale,ecn
 	want_num "$(jq -s 'map(.marked) | add' "$T/accounts")" -gt 0 "packets marked"
 	untrack
 }
 
-# The least buffers; windows that shut and are probed; small reads.
-test_tiny_windows() {
+# The least buffers, with windows that shut and are probed, and small reads; connections that idle
+# and ask whether the other is still there.
+test_windows() {
 	play "$STORM" tiny -n $((16 * SCALE)) -w 16 -b 20000
+	play "$STORM" keepalive -n $((100 * SCALE)) -w 100 -b 20000
 	hosts tcp_window_scaling=0 tcp_timestamps=0
 	play "$STORM" tiny -n $((8 * SCALE)) -b 20000 -o -wscale
-	untrack
-}
-
-# Connections that idle, and ask whether the other is still there.
-test_keepalive() {
-	play "$STORM" keepalive -n $((100 * SCALE)) -w 100 -b 50000
 	untrack
 }
 
@@ -331,61 +325,41 @@ test_reset() {
 	play -k "$STORM" reset -n $((320 * SCALE)) -w 160
 	play -k "$FAIR" reset-in-flow -n $((60 * SCALE)) -w 20 -b 30000
 	play -k "$STORM" reset-in-flow -n $((60 * SCALE)) -w 20 -b 30000
-	play -k "$STORM" given-up -n $((200 * SCALE)) -w 20
+	play -k "$STORM" given-up -n $((200 * SCALE)) -w 40
 	untrack
 }
 
-# Nobody listens. (A refusal ends the flow; its copy belongs to none.)
-test_refused() {
-	hosts tcp_rto_max_ms=1000
+# Nobody listens (a refusal ends the flow; its copy belongs to none). Both open at once (when packets
+# overtake SYN/ACKs then, scaling and states go wrong, as in the kernel). Bytes in the SYN.
+test_opening() {
+	hosts tcp_rto_max_ms=1000 tcp_fastopen=3 tcp_fastopen_blackhole_timeout_sec=0
 	play '-l 3 -r 3' refused -n $((200 * SCALE)) -w 200
 	play -k "$STORM" refused -n $((200 * SCALE)) -w 200
-	untrack
-}
-
-# Both open at once. (When packets overtake SYN/ACKs then, scaling and states go wrong in the kernel,
-# and here.)
-test_simultaneous_open() {
 	play '-d 5' simultaneous -n $((32 * SCALE)) -w 32 -b 20000
 	play -k "-d 5 $STORM" simultaneous -n $((32 * SCALE)) -w 32 -b 20000
+	play "$STORM" fast-open -n $((200 * SCALE)) -w 40 -b 20000
+	want_no_match "$(grep ^settled "$T/stacks.out")" ', 0 with data' "data in SYNs"
 	untrack
 }
 
 # The same ports again: while one end is in TIME_WAIT; and by either end, when neither host is. (What
 # comes late belongs to the connection before.)
 test_ports_again() {
-	play '-l 2' reuse -n $((100 * SCALE)) -w 100 -b 5000
-	play -k "$STORM" reuse -n $((100 * SCALE)) -w 100 -b 5000
+	hosts tcp_rto_max_ms=1000
+	play '-l 2' reuse -n $((50 * SCALE)) -w 50 -b 5000
+	play -k "$STORM" reuse -n $((50 * SCALE)) -w 50 -b 5000
 	hosts tcp_max_tw_buckets=0
-	play -k "$STORM" reuse-in-turn -n $((100 * SCALE)) -w 100 -b 5000
+	play -k "$STORM" reuse-in-turn -n $((50 * SCALE)) -w 50 -b 5000
 	untrack
 }
 
-# Bytes in the SYN.
-test_fast_open() {
-	hosts tcp_fastopen=3 tcp_fastopen_blackhole_timeout_sec=0
-	play "$STORM" fast-open -n $((200 * SCALE)) -w 40 -b 20000
-	want_no_match "$(grep ^settled "$T/stacks.out")" ', 0 with data' "data in SYNs"
-	untrack
-}
-
-# Urgent bytes.
-test_urgent() {
-	play "$STORM" urgent -n $((16 * SCALE)) -w 16 -b 200000
-	untrack
-}
-
-# Thousands of short connections; and some when every fourth SYN and SYN/ACK gets lost on the way.
+# Thousands of short connections; some when every fifth SYN and SYN/ACK gets lost on the way; some
+# with SYNs that come when all is over.
 test_short() {
 	hosts tcp_rto_max_ms=1000
 	play "$STORM" short -n $((3000 * SCALE)) -w 300 -b 5000
-	play "$STORM -y 8" short -n $((200 * SCALE)) -w 200 -b 5000
-	untrack
-}
-
-# SYNs that come when all is over.
-test_old_syns() {
+	play "$STORM -y 6" short -n $((100 * SCALE)) -w 100 -b 5000
 	hosts tcp_synack_retries=1
-	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((400 * SCALE)) -w 100 -b 2000
+	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((300 * SCALE)) -w 100 -b 2000
 	untrack
 }
