@@ -844,10 +844,21 @@ static const struct play plays[] = {
 
 /* --- workers --------------------------------------------------------------------------------- */
 
+/* Let go of the connections that are held without another word, or it would be in the next case. */
+static void let_go(int signal)
+{
+	int yes = 1;
+
+	(void)signal;
+	for (int fd = 3; fd < FD_SETSIZE; fd++)
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &yes, sizeof(yes));
+	_exit(0);
+}
+
 static void work(unsigned int worker)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGTERM, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	signal(SIGTERM, let_go);
 	for (int host = 0; host < 2; host++)
 		for (int family = 0; family < 2; family++)
 			listeners[host][family] =
@@ -914,7 +925,9 @@ static void end_workers(void)
 {
 	for (unsigned int i = 0; i < option.workers; i++)
 		if (pids[i] > 0)
-			kill(pids[i], SIGKILL);
+			kill(pids[i], SIGTERM);
+	while (wait(NULL) > 0)
+		;
 }
 
 static void on_signal(int signal)
