@@ -307,7 +307,7 @@ test_options() {
 # The least buffers, with windows that shut and are probed, and small reads; connections that idle
 # and ask whether the other is still there.
 test_windows() {
-	play "$STORM" tiny -n $((16 * SCALE)) -w 16 -b 20000
+	play "$STORM" tiny -n $((8 * SCALE)) -w 8 -b 20000
 	play "$STORM" keepalive -n $((100 * SCALE)) -w 100 -b 20000
 	hosts tcp_window_scaling=0 tcp_timestamps=0
 	play "$STORM" tiny -n $((8 * SCALE)) -b 20000 -o -wscale
@@ -325,10 +325,10 @@ test_half_close() {
 # than what the tracker has seen acknowledged: INVALID.)
 test_reset() {
 	play "$FAIR" reset -n $((320 * SCALE)) -w 32
-	play -k "$STORM" reset -n $((320 * SCALE)) -w 160
+	play -k "$STORM" reset -n $((160 * SCALE)) -w 160
 	play -k "$FAIR" reset-in-flow -n $((60 * SCALE)) -w 20 -b 30000
 	play -k "$STORM" reset-in-flow -n $((60 * SCALE)) -w 20 -b 30000
-	play -k "$STORM" given-up -n $((200 * SCALE)) -w 40
+	play -k "$STORM" given-up -n $((100 * SCALE)) -w 100
 	untrack
 }
 
@@ -352,10 +352,10 @@ test_opening() {
 # comes late belongs to the connection before.)
 test_ports_again() {
 	impatient
-	play '-l 2' reuse -n $((50 * SCALE)) -w 50 -b 5000
-	play -k "$STORM" reuse -n $((50 * SCALE)) -w 50 -b 5000
+	play '-l 2' reuse -n $((24 * SCALE)) -w 24 -b 5000
+	play -k "$STORM" reuse -n $((24 * SCALE)) -w 24 -b 5000
 	hosts tcp_max_tw_buckets=0
-	play -k "$STORM" reuse-in-turn -n $((50 * SCALE)) -w 50 -b 5000
+	play -k "$STORM" reuse-in-turn -n $((24 * SCALE)) -w 24 -b 5000
 	untrack
 }
 
@@ -364,7 +364,7 @@ test_ports_again() {
 test_short() {
 	impatient
 	play "$STORM" short -n $((3000 * SCALE)) -w 300 -b 5000
-	play "$STORM -y 6" short -n $((100 * SCALE)) -w 100 -b 5000
+	play "$STORM -y 6" short -n $((40 * SCALE)) -w 40 -b 5000
 	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((300 * SCALE)) -w 100 -b 2000
 	untrack
 }
