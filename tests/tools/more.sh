@@ -11,7 +11,7 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
-		events | wire) tool_plain "$name" ;;
+		events | wire | stacks | weather) tool_plain "$name" ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
@@ -26,7 +26,7 @@ tool_bpf() {
 
 tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
-	older "$to" "$from" || return 0
+	older "$to" "$from" "$TOP/tests/tools/pattern.h" || return 0
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
 }
 

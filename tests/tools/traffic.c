@@ -31,6 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pattern.h"
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -40,8 +42,6 @@
 #define BUFFER      (32 << 20)    /* of a socket; losses are to be the router's, not ours */
 #define MAGIC       0x63747472    /* "cttr" */
 #define NSEC        1000000000ULL
-#define PATTERN     65521         /* bytes until the TCP pattern repeats: a prime, so that a block
-				   * which comes at the wrong place is noticed */
 
 static struct {
 	size_t size;        /* -s: payload bytes */
@@ -537,22 +537,6 @@ static int ping_flood(int argc, char **argv)
 /*
  * TCP: the client asks for a number of bytes, the server sends that many of a known pattern.
  */
-static uint8_t *pattern_new(size_t len)
-{
-	uint8_t *bytes = malloc(PATTERN + len);
-	uint32_t x = 1;
-
-	if (!bytes)
-		die("no memory");
-	for (size_t i = 0; i < PATTERN; i++) {
-		x = x * 1664525 + 1013904223;
-		bytes[i] = x >> 24;
-	}
-	for (size_t i = 0; i < len; i++)
-		bytes[PATTERN + i] = bytes[i];
-	return bytes;
-}
-
 #define CHUNK (256 << 10)
 
 static void serve_client(int fd)
