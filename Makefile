@@ -69,8 +69,8 @@ diff: deps-tests ## the same packets through nf_conntrack and ctloader (DIFF='-n
 	$(Q)$(MAKE) --no-print-directory all $(O)/tests/diff/diff
 	$(Q)$(O)/tests/diff/diff $(DIFF)
 
-$(O)/tests/diff/diff: $(wildcard tests/diff/*.[ch] tests/prog/harness.[ch] tests/unit/packet.[ch] \
-		bpf/*.h include/*.h) | $(O)/ct.skel.h
+$(O)/tests/diff/diff: $(wildcard tests/diff/*.[ch] tests/prog/harness.[ch] tests/unit/packet.c \
+		tests/unit/*.h bpf/*.h include/*.h) | $(O)/ct.skel.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ tests/diff/diff.c \
@@ -87,7 +87,7 @@ replay: deps-tests ## play a capture through the programs (PCAP=file REPLAY='opt
 REPLAY_SRC := $(wildcard tests/tools/replay*.c) tests/prog/harness.c tests/unit/packet.c
 REPLAY_OBJ := $(addprefix $(O)/user/,filter.o fmt.o instance.o json.o log.o opts.o pins.o table.o)
 
-$(O)/tests/replay: $(REPLAY_SRC) $(wildcard tests/tools/replay.h tests/prog/harness.h tests/unit/packet.h \
+$(O)/tests/replay: $(REPLAY_SRC) $(wildcard tests/tools/replay.h tests/prog/harness.h tests/unit/*.h \
 		bpf/*.h include/*.h) $(REPLAY_OBJ) $(O)/ct.skel.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
@@ -98,8 +98,8 @@ bench-checksum: deps-tests ## what verifying checksums costs, as a table
 	$(Q)$(MAKE) --no-print-directory all $(O)/tests/bench/checksum
 	$(Q)$(O)/tests/bench/checksum
 
-$(O)/tests/bench/%: tests/bench/%.c $(wildcard tests/prog/harness.[ch] tests/unit/packet.[ch] \
-		bpf/*.h include/*.h) | $(O)/ct.skel.h
+$(O)/tests/bench/%: tests/bench/%.c $(wildcard tests/prog/harness.[ch] tests/unit/packet.c \
+		tests/unit/*.h bpf/*.h include/*.h) | $(O)/ct.skel.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -D_GNU_SOURCE,$(C_FLAGS)) -Ibpf -Itests/unit -Itests/prog -o $@ $< \

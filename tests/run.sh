@@ -153,7 +153,8 @@ build_replay() {
 # What netns tests use: the traffic generator and an XDP program.
 build_tools() {
 	mkdir -p "$BUILD"
-	[[ $BUILD/traffic -nt tests/tools/traffic.c && $BUILD/traffic -nt tests/tools/pattern.h ]] ||
+	[[ -e $BUILD/traffic && -z $(find tests/tools/traffic.c tests/tools/pattern.h tests/unit/crc32c.h \
+		-newer "$BUILD/traffic") ]] ||
 		$CC -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra tests/tools/traffic.c -o "$BUILD/traffic" ||
 		exit 2
 	[[ -e $BUILD/verified && -z $(find tests/tools/verified.c "$O/ct.skel.h" -newer "$BUILD/verified") ]] ||

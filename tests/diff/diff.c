@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "names.h"
 #include "tuple.h"
 
 struct talk_list *writing;
@@ -72,36 +73,19 @@ static void cells_print(void)
 
 static const char *class_text(int class)
 {
-	static const char *const names[] = {
-#define X(id, name, help) #id,
-		CT_CLASSES(X)
-#undef X
-	};
-
-	return class >= 0 && class < CT_CLASS_MAX ? names[class] : "dropped";
+	return class == NO_CLASS ? "dropped" : class_name(class);
 }
 
 #define NO_STATE CT_TCP_STATE_MAX /* of a flow that is not there */
 
 static const char *state_text(uint8_t proto, int state)
 {
-	static const char *const tcp[] = {
-#define X(id, name) name,
-		CT_TCP_STATES(X)
-#undef X
-	};
 	static char number[24];
 
-	static const char *const sctp[] = {
-#define X(id, name) name,
-		CT_SCTP_STATES(X)
-#undef X
-	};
-
 	if (proto == IPPROTO_TCP && state < CT_TCP_STATE_MAX)
-		return tcp[state];
+		return tcp_state_name(state);
 	if (proto == IPPROTO_SCTP && state < CT_SCTP_STATE_MAX)
-		return sctp[state];
+		return sctp_state_name(state);
 	snprintf(number, sizeof(number), "state %d", state);
 	return number;
 }

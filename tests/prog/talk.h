@@ -28,57 +28,14 @@
 
 #include "check.h"
 #include "harness.h"
+#include "names.h"
 
 #define ANY_REASON (-1)
-
-static inline const char *class_name(int class)
-{
-	static const char *const names[] = {
-#define X(id, name, help) #id,
-		CT_CLASSES(X)
-#undef X
-	};
-
-	return class >= 0 && class < CT_CLASS_MAX ? names[class] : "no class";
-}
-
-static inline const char *tcp_state_name(int state)
-{
-	static const char *const names[] = {
-#define X(id, name) name,
-		CT_TCP_STATES(X)
-#undef X
-	};
-
-	return state >= 0 && state < CT_TCP_STATE_MAX ? names[state] : "no state";
-}
-
-static inline const char *sctp_state_name(int state)
-{
-	static const char *const names[] = {
-#define X(id, name) name,
-		CT_SCTP_STATES(X)
-#undef X
-	};
-
-	return state >= 0 && state < CT_SCTP_STATE_MAX ? names[state] : "no state";
-}
 
 /* Of the protocol that is talked. */
 static inline const char *state_name(int state)
 {
 	return talk.proto == IPPROTO_SCTP ? sctp_state_name(state) : tcp_state_name(state);
-}
-
-static inline const char *reason_name(int reason)
-{
-	static const char *const names[CT_R_MAX] = { "no reason",
-#define X(id, class, key, help) key,
-						     CT_REASONS(X)
-#undef X
-	};
-
-	return reason >= 0 && reason < CT_R_MAX ? names[reason] : "any reason";
 }
 
 static inline const char *verdict_name(enum verdict verdict)

@@ -26,7 +26,7 @@ tool_bpf() {
 
 tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
-	older "$to" "$from" "$TOP/tests/tools/pattern.h" || return 0
+	older "$to" "$from" "$TOP"/tests/tools/*.h || return 0
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
 }
 

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "pattern.h"
+#include "random.h"
 
 #define CHUNK	      (128 << 10)
 #define STUCK_MS      100000 /* nothing has moved for so long: not slow, but broken */
@@ -111,19 +112,9 @@ __attribute__((format(printf, 2, 3), noreturn)) static void die(const struct tal
 	exit(1);
 }
 
-/* Steele, Lea and Flood's SplitMix64. */
-static uint64_t next_random(struct talk *t)
-{
-	uint64_t z = t->random += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
 static uint64_t below(struct talk *t, uint64_t n)
 {
-	return n ? next_random(t) % n : 0;
+	return n ? next_random(&t->random) % n : 0;
 }
 
 static void enter(int host)
@@ -733,8 +724,8 @@ static void open_on(struct talk *t, unsigned int opener, uint16_t own_port, uint
 	int fd;
 
 	t->side = opener;
-	t->end[0] = (struct end){ .fd = -1, .salt = next_random(t) % PATTERN };
-	t->end[1] = (struct end){ .fd = -1, .salt = next_random(t) % PATTERN };
+	t->end[0] = (struct end){ .fd = -1, .salt = next_random(&t->random) % PATTERN };
+	t->end[1] = (struct end){ .fd = -1, .salt = next_random(&t->random) % PATTERN };
 	fd = new_listener(!opener, t->family, port);
 	begin_connect(t, 0, own_port, port);
 	await_connect(t);
@@ -871,7 +862,7 @@ static void work(unsigned int worker)
 				  .random = option.seed << 32 | i };
 
 		for (int end = 0; end < 2; end++)
-			t.end[end] = (struct end){ .fd = -1, .salt = next_random(&t) % PATTERN };
+			t.end[end] = (struct end){ .fd = -1, .salt = next_random(&t.random) % PATTERN };
 		option.play->run(&t);
 	}
 	shared->finished++;

@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../unit/crc32c.h"
 #include "pattern.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -728,19 +729,6 @@ static int flows(int argc, char **argv)
 	free(b);
 	close(fd);
 	return 0;
-}
-
-/* CRC32c, as SCTP has it (RFC 9260 A). */
-static uint32_t crc32c(const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = ~0U;
-
-	for (; len; len--) {
-		crc ^= *bytes++;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return ~crc;
 }
 
 /* raw: one packet of a protocol that has no sockets here. SCTP's checksum is put in. */

@@ -38,6 +38,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "random.h"
+
 #define BUFFER	  (64 << 20)
 #define FRAME_MAX (68 << 10)
 #define WAYS_MAX  8
@@ -94,19 +96,9 @@ static uint64_t now_ns(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-/* Steele, Lea and Flood's SplitMix64. */
-static uint64_t next_random(struct way *w)
-{
-	uint64_t z = w->random += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
 static bool chance(struct way *w, uint32_t rate)
 {
-	return next_random(w) % 1000000 < rate;
+	return next_random(&w->random) % 1000000 < rate;
 }
 
 static bool sooner(const struct frame *a, const struct frame *b)
@@ -255,8 +247,8 @@ static void meet(struct way *w, uint8_t *data, size_t len)
 	reordered = chance(w, option.reorder);
 	marked = chance(w, option.mark);
 	late = chance(w, 500000);
-	by = next_random(w) % (option.jitter + 1);
-	late_by = next_random(w) % (option.late + 1);
+	by = next_random(&w->random) % (option.jitter + 1);
+	late_by = next_random(&w->random) % (option.late + 1);
 	/* A SYN that comes when its connection is over is the beginning of another one. */
 	if (syn && !option.old_syn)
 		reordered = late = false;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "check.h"
+#include "names.h"
 #include "packet.h" /* flags by their names */
 #include "proto.h"
 
@@ -39,24 +40,12 @@ static inline void begin(void)
 	now = 1000000;
 }
 
-static const char *const state_names[] = {
-#define X(id, name) name,
-	CT_TCP_STATES(X)
-#undef X
-};
-
-static inline const char *name_of(int state)
-{
-	return state >= 0 && state < CT_TCP_STATE_MAX ? state_names[state]
-						      : "a number of no meaning";
-}
-
 static inline bool want_state(const char *file, int line, int want)
 {
 	if (flow.state == want)
 		return true;
 	check_fail(file, line);
-	printf("state: got %s, wanted %s\n", name_of(flow.state), name_of(want));
+	printf("state: got %s, wanted %s\n", tcp_state_name(flow.state), tcp_state_name(want));
 	return false;
 }
 #define WANT_STATE(name) want_state(__FILE__, __LINE__, CT_TCP_##name)

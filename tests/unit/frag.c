@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "frag.h"
+#include "names.h"
 
 static struct ct_datagram d;
 static struct ct_parsed p;
@@ -31,16 +32,6 @@ static enum ct_reason add(__u8 family, __u32 from, __u32 to, bool more)
 #define MORE(from, to) add(CT_IPV4, from, to, true)
 #define LAST(from, to) add(CT_IPV4, from, to, false)
 
-static const char *reason_name(int reason)
-{
-	static const char *const names[CT_R_MAX] = { "accepted",
-#define X(id, class, key, help) key,
-						     CT_REASONS(X)
-#undef X
-	};
-
-	return names[reason];
-}
 #define WANT(got, want) CHECK_STR(reason_name(got), reason_name(want))
 
 // In order, in reverse, and the middle last: all of it is there in the end, and not before.

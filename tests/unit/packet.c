@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc32c.h"
+
 enum kind { ETH, VLAN, IP4, IP6, EXT, TCP, UDP, UDPLITE, SCTP, GRE, ICMP };
 
 #define IP4_HLEN 20
@@ -611,19 +613,6 @@ static uint64_t pseudo_header(const struct pkt *p, const struct pkt_layer *ip, u
 		return s;
 	return ip->kind == IP4 ? sum(p, ip->at + 12, ip->at + 20, s) :
 				 sum(p, ip->at + 8, ip->at + 40, s);
-}
-
-/* RFC 9260 A: CRC32c, the lowest byte first. */
-static uint32_t crc32c(const uint8_t *bytes, size_t len)
-{
-	uint32_t crc = ~0U;
-
-	for (; len; len--) {
-		crc ^= *bytes++;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return ~crc;
 }
 
 static void set_crc(struct pkt *p, const struct pkt_layer *l)

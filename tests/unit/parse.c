@@ -8,6 +8,7 @@
 
 #include "broken.h"
 #include "check.h"
+#include "names.h"
 #include "packet.h"
 #include "parse.h"
 
@@ -22,17 +23,11 @@ static struct ct_parsed got;
 /* A name for what the parser returns. */
 static const char *result_name(int result)
 {
-	static const char *const reasons[CT_R_MAX] = { "0",
-#define X(id, class, key, help) key,
-						       CT_REASONS(X)
-#undef X
-	};
-
 	if (result == CT_PARSE_MORE)
 		return "MORE";
 	if (result == CT_PARSE_NOT_IP)
 		return "NOT_IP";
-	return result >= 0 && result < CT_R_MAX ? reasons[result] : "a number of no meaning";
+	return reason_name(result);
 }
 
 static bool want_result(const char *file, int line, int result, int want)

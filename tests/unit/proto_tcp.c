@@ -220,7 +220,7 @@ struct cell {
 static int state_of(const char *name)
 {
 	for (int i = 0; i < CT_TCP_STATE_MAX; i++)
-		if (!strcmp(name, state_names[i]))
+		if (!strcmp(name, tcp_state_name(i)))
 			return i;
 	return -1;
 }
@@ -402,7 +402,7 @@ TEST(tcp_cells_are_all_there)
 		for (size_t kind = 0; kind < KINDS; kind++)
 			for (int state = 0; state < CT_TCP_STATE_MAX; state++) {
 				CHECK_CASE("%s %s in %s", dir ? "reply" : "original",
-					   kinds[kind].name, name_of(state));
+					   kinds[kind].name, tcp_state_name(state));
 				CHECK_EQ(seen[dir][kind][state], 1);
 			}
 	CHECK_EQ(KINDS, CT_TI_MAX);
@@ -417,7 +417,7 @@ TEST(tcp_state_numbers)
 
 	CHECK_EQ(CT_TCP_STATE_MAX, 10);
 	for (int i = 0; i < 10; i++)
-		CHECK_STR(state_names[i], names[i]);
+		CHECK_STR(tcp_state_name(i), names[i]);
 	CHECK_EQ(CT_T_TCP_SYN_SENT, CT_TCP_SYN_SENT);
 	CHECK_EQ(CT_T_TCP_SYN_SENT2, CT_TCP_SYN_SENT2);
 }
@@ -749,7 +749,7 @@ TEST(tcp_resync)
 				      CT_TCP_CLOSE_WAIT, CT_TCP_LAST_ACK };
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-		CHECK_CASE("%s", name_of(states[i]));
+		CHECK_CASE("%s", tcp_state_name(states[i]));
 		flow_in(states[i], true);
 		flow.l4.tcp.peer_flags[CT_REPLY] = CT_TF_CLOSE_INIT;
 		WANT_VERDICT(ORIG(SYN, .seq = 5000), IGNORE);

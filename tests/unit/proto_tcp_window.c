@@ -865,7 +865,7 @@ TEST(edge_syn_again)
 				     state++) {
 					base = bases[i] - (laid ? 0 : 1001);
 					CHECK_CASE("S.end < end of a SYN in %s, %+d, %s at 0x%08x",
-						   name_of(state), by, laid ? "0" : "edge",
+						   tcp_state_name(state), by, laid ? "0" : "edge",
 						   bases[i]);
 					again(state, (__u32)by, by > 0);
 				}
@@ -1468,7 +1468,7 @@ TEST(reset_while_closing)
 			struct ct_parsed p;
 			bool closing = state >= CT_TCP_FIN_WAIT && state <= CT_TCP_CLOSE;
 
-			CHECK_CASE("in %s, %s side sends", name_of(state), sides[from]);
+			CHECK_CASE("in %s, %s side sends", tcp_state_name(state), sides[from]);
 			base = 0;
 			connection(from);
 			flow.state = state;
@@ -1530,7 +1530,7 @@ TEST(reset_zero_in_syn_sent)
 		for (int from = 0; from < CT_DIRS; from++) {
 			struct ct_parsed p;
 
-			CHECK_CASE("in %s, %s side sends", name_of(state), sides[from]);
+			CHECK_CASE("in %s, %s side sends", tcp_state_name(state), sides[from]);
 			base = 0x80000000; /* from there, 0 is neither before nor after */
 			connection(from);
 			flow.state = state;

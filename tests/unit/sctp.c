@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "check.h"
+#include "names.h"
 #include "packet.h"
 #include "proto.h"
 
@@ -22,29 +23,6 @@ static struct ct_entry flow;
 static struct ct_step step;
 static __u64 now;
 static struct pkt p;
-
-static const char *const state_names[] = {
-#define X(id, name) name,
-	CT_SCTP_STATES(X)
-#undef X
-};
-
-static const char *state_name(int state)
-{
-	return state >= 0 && state < CT_SCTP_STATE_MAX ? state_names[state]
-						       : "a number of no meaning";
-}
-
-static const char *reason_name(int reason)
-{
-	static const char *const names[CT_R_MAX] = { "no reason",
-#define X(id, class, key, help) key,
-						     CT_REASONS(X)
-#undef X
-	};
-
-	return reason >= 0 && reason < CT_R_MAX ? names[reason] : "a number of no meaning";
-}
 
 static void begin(void)
 {
@@ -116,7 +94,7 @@ static bool want_state(const char *file, int line, int want)
 	if (flow.state == want)
 		return true;
 	check_fail(file, line);
-	printf("state: got %s, wanted %s\n", state_name(flow.state), state_name(want));
+	printf("state: got %s, wanted %s\n", sctp_state_name(flow.state), sctp_state_name(want));
 	return false;
 }
 
@@ -290,7 +268,7 @@ TEST(every_chunk_in_every_state)
 		for (int dir = 0; dir < 2; dir++)
 			for (int state = 1; state < CT_SCTP_STATE_MAX; state++) {
 				CHECK_CASE("%s %s in %s", dir ? "reply" : "original",
-					   rows[row].kind, state_name(state));
+					   rows[row].kind, sctp_state_name(state));
 				CHECK(cell(&rows[row], dir, state) >= 0);
 				want_cell(&rows[row], dir, state);
 			}
@@ -312,7 +290,7 @@ TEST(states)
 	for (int i = 0; i < 9; i++) {
 		char key[64] = "sctp_timeout_", *end = key + strlen(key);
 
-		CHECK_STR(state_names[i], names[i]);
+		CHECK_STR(sctp_state_name(i), names[i]);
 		if (!i)
 			continue;
 		for (const char *c = names[i]; *c; c++)
