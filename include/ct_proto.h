@@ -119,16 +119,16 @@ enum ct_timeout {
 #define CT_KNOBS(X)                                                                                \
 	X(TCP_LOOSE, "tcp_loose", 1, 1, "pick up TCP connections in the middle")                   \
 	X(TCP_BE_LIBERAL, "tcp_be_liberal", 0, 1, "let packets outside the window through")        \
-	X(TCP_IGNORE_INVALID_RST, "tcp_ignore_invalid_rst", 0, 1, "let such resets through")       \
+	X(TCP_IGNORE_INVALID_RST, "tcp_ignore_invalid_rst", 0, 1, "let resets from below the window through") \
 	X(TCP_MAX_RETRANS, "tcp_max_retrans", 3, 15, "repeats before the timeout is cut")          \
 	X(CHECKSUM, "checksum", 1, 1, "verify checksums of packets that come in")                  \
 	X(ACCT, "acct", 1, 1, "count packets and bytes of each flow")                              \
 	X(TIMESTAMP, "timestamp", 1, 1, "remember when each flow began")                           \
 	X(MAX, "max", 0, 0xffffff, "flows the table may hold, both families together")             \
 	X(DROP_INVALID, "drop_invalid", 0, 1, "drop packets of class invalid")                     \
-	X(FULL, "full", 0, 1, "a new flow when only assured ones are left: 0 pass, 1 drop")        \
-	X(LOG_INVALID, "log_invalid", 0, 255, "events of invalid packets: a protocol's number, 255 all") \
-	X(FRAG_EARLY, "frag_early", 0, 1, "a fragment before its first: 0 pass, untracked; 1 drop")
+	X(FULL, "full", 0, 1, "pass or drop a new flow when only assured ones are left")            \
+	X(LOG_INVALID, "log_invalid", 0, 255, "tell events of invalid packets: a protocol's number; 255 all, 0 none") \
+	X(FRAG_EARLY, "frag_early", 0, 1, "pass (untracked) or drop a fragment that comes before its first")
 
 enum ct_knob {
 #define X(id, key, value, largest, help) CT_K_##id,

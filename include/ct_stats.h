@@ -34,7 +34,7 @@
 	X(TCP_STATE, INVALID, "tcp_state", "a TCP packet that the state table refuses")            \
 	X(TCP_SEQ_OVER, INVALID, "tcp_seq_over", "beyond the window that the receiver offered")    \
 	X(TCP_ACK_OVER, INVALID, "tcp_ack_over", "acknowledges data that has not been seen")       \
-	X(TCP_RST, INVALID, "tcp_rst", "a reset from below what its sender has acknowledged")      \
+	X(TCP_RST, INVALID, "tcp_rst", "a reset from below what its receiver has acknowledged")    \
 	X(TCP_NO_SYN, INVALID, "tcp_no_syn", "a connection that does not begin with a SYN")        \
 	X(UDP_TRUNCATED, INVALID, "udp_truncated", "the packet ends inside the UDP header")        \
 	X(UDP_LENGTH, INVALID, "udp_length", "UDP length below 8 or beyond the packet")            \

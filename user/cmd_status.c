@@ -16,7 +16,7 @@
 #include "object.h"
 #include "opts.h"
 #include "out.h"
-
+#include "setting.h"
 
 static bool prog_info(const struct instance *in, const char *name, struct bpf_prog_info *info)
 {
@@ -48,29 +48,21 @@ static void show_settings(struct out *o, const struct ct_settings *s, uint64_t m
 
 	if (begun)
 		out_group(o, "settings");
-#define SHOW(key, value, usual)                                 \
-	if ((key) && (value) != (usual)) {                      \
-		if (!begun)                                     \
-			out_group(o, "settings");               \
-		begun = true;                                   \
-		out_u64(o, (key) ? (key) : "", (value), NULL);  \
+	for (int i = 0; i < SETTINGS; i++) {
+		const struct setting *setting = &settings_known[i];
+		uint64_t value = setting_value(s, setting);
+		const char *word = setting_word(setting, value);
+
+		if (!setting->name || value == (setting->knob == CT_K_MAX ? max : setting->usual))
+			continue;
+		if (!begun)
+			out_group(o, "settings");
+		begun = true;
+		if (word)
+			out_string(o, setting->name, word, NULL);
+		else
+			out_u64(o, setting->name, value, NULL);
 	}
-#define X(id, key, seconds, help) SHOW(key, s->timeout[CT_T_##id] / s->hz, (uint64_t)(seconds))
-	CT_TIMEOUTS(X)
-#undef X
-#define X(id, key, value, largest, help)                                                           \
-	if (!CT_KNOB_IS_FATE(CT_K_##id)) {                                                         \
-		SHOW(key, (uint64_t)s->knob[CT_K_##id],                                            \
-		     CT_K_##id == CT_K_MAX ? max : (uint64_t)(value))                              \
-	} else if (s->knob[CT_K_##id]) {                                                           \
-		if (!begun)                                                                        \
-			out_group(o, "settings");                                                  \
-		begun = true;                                                                      \
-		out_string(o, key, "drop", NULL);                                                  \
-	}
-	CT_KNOBS(X)
-#undef X
-#undef SHOW
 	if (begun)
 		out_group_end(o);
 }

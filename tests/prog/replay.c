@@ -494,7 +494,8 @@ TEST(settings)
 	capture_begin(DLT_EN10MB);
 	ORIG(ACK, .seq = 101, .ack = 201);
 	UDP_ORIG();
-	replay("--set tcp_loose=0 --set drop_invalid=1 --set nf_conntrack_udp_timeout=7 --zone 9", "");
+	replay("--set tcp_loose=0 --set drop_invalid=1 --set frag_early=drop --set nf_conntrack_udp_timeout=7 "
+	       "--zone 9", "");
 	WANT_LINE("1 ", "0.000000 10.0.1.1.1000 > 10.0.2.1.80 tcp . 101:101 ack 201 win 65535 invalid");
 	WANT_LINE("tcp_no_syn", ": a connection that does not begin with a SYN");
 	WANT_LINE("dropped", "");
@@ -509,7 +510,7 @@ TEST(settings)
 TEST(wrong_usage)
 {
 	static const char *const wrong[] = {
-		"--set tcp_lose=0", "--set tcp_loose=2", "--set tcp_loose", "--hook egress",
+		"--set tcp_lose=0", "--set tcp_loose=2", "--set tcp_loose", "--set full=1", "--hook egress",
 		"--egress 10.0.0.0/33", "--only fine", "-n 5-4", "-n 0", "-n -", "-o xml", "--zone x",
 		"--nothing",
 	};

@@ -24,8 +24,10 @@
 #include "log.h"
 #include "opts.h"
 #include "replay.h"
+#include "setting.h"
 
 #define FLOWS	   65536 /* in the table, unless --set max=... */
+#define FLOWS_MOST (1U << 20)
 #define EGRESSES   16
 #define RING_BYTES (1U << 20)
 /* A walk over the flows pays if it lets us leave out that many sweeps. */
@@ -71,60 +73,22 @@ static struct show show = { .j = &json };
 
 /* --- settings -------------------------------------------------------------------------------- */
 
-static const struct setting {
-	const char *name;
-	int timeout, knob; /* the other is -1 */
-	uint64_t least, most;
-} settings_known[] = {
-#define X(id, key, seconds, help) { key, CT_T_##id, -1, 1, INT32_MAX },
-	CT_TIMEOUTS(X)
-#undef X
-#define X(id, key, value, largest, help)                                                           \
-	{ key, -1, CT_K_##id, CT_K_##id == CT_K_MAX, CT_K_##id == CT_K_MAX ? 1 << 20 : (largest) },
-	CT_KNOBS(X)
-#undef X
-};
-
-#define SETTINGS (sizeof(settings_known) / sizeof(settings_known[0]))
-
 /* What --set asks for: by place in settings_known; where there is none, the default stays. */
 static struct {
 	bool set;
 	uint64_t value;
 } wanted[SETTINGS];
 
-static const struct setting *find_setting(const char *name)
-{
-	static const char prefix[] = "nf_conntrack_";
-
-	if (!strncmp(name, prefix, strlen(prefix)))
-		name += strlen(prefix);
-	for (size_t i = 0; i < SETTINGS; i++)
-		if (settings_known[i].name && !strcmp(settings_known[i].name, name))
-			return &settings_known[i];
-	return NULL;
-}
-
 static int take_setting(char *text)
 {
-	const struct setting *setting;
-	char *equals = strchr(text, '=');
-	char why[64];
+	struct change change;
 
-	if (!equals)
-		return usage_error("settings are given as KEY=VALUE", "--set %s", text);
-	*equals = '\0';
-	setting = find_setting(text);
-	if (!setting)
-		return usage_error("unknown setting (include/ct_proto.h lists them)", "--set %s",
-				   text);
-	if (!number_parse(equals + 1, setting->least, setting->most,
-			  &wanted[setting - settings_known].value)) {
-		snprintf(why, sizeof(why), "not a number from %" PRIu64 " to %" PRIu64,
-			 setting->least, setting->most);
-		return usage_error(why, "--set %s=%s", text, equals + 1);
-	}
-	wanted[setting - settings_known].set = true;
+	if (setting_parse(text, &change))
+		return 2;
+	if (change.setting->knob == CT_K_MAX && change.value > FLOWS_MOST)
+		return usage_error("too many flows to play with", "%s", text);
+	wanted[change.setting - settings_known].set = true;
+	wanted[change.setting - settings_known].value = change.value;
 	return 0;
 }
 
@@ -140,7 +104,7 @@ static void apply_settings(void)
 {
 	struct ct_settings s = get_settings();
 
-	for (size_t i = 0; i < SETTINGS; i++)
+	for (int i = 0; i < SETTINGS; i++)
 		if (wanted[i].set)
 			put_setting(&s, &settings_known[i], wanted[i].value);
 	put_settings(&s);
@@ -153,7 +117,7 @@ static void apply_settings(void)
 static void check_sums(bool intact)
 {
 	static bool were = true;
-	const struct setting *checksum = find_setting("checksum");
+	const struct setting *checksum = setting_find("checksum");
 	static uint64_t value;
 	struct ct_settings s;
 
@@ -760,7 +724,7 @@ static int take_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const struct setting *max = find_setting("max");
+	const struct setting *max = setting_find("max");
 	struct capture *c;
 	enum exit_code code;
 	int err;
