@@ -16,6 +16,7 @@
 #include "fmt.h"
 #include "listener.h"
 #include "log.h"
+#include "mapped.h"
 #include "out.h"
 
 /* How long a quiet ring is slept on before we look whether the instance has gone. */
@@ -272,6 +273,17 @@ static void show_summary(const struct following *f)
 		out_summary(stderr, "%" PRIu64 " flow events have been shown.", f->shown);
 }
 
+/* Who asks for invalid packets, and gets none, should know why. */
+static void note_silence(const struct instance *in)
+{
+	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
+
+	if (s && !__atomic_load_n(&s->knob[CT_K_LOG_INVALID], __ATOMIC_RELAXED))
+		note("log_invalid is 0: no invalid packet will be told (try 'ctloader set "
+		     "log_invalid=255')");
+	mapped_release(s, sizeof(*s));
+}
+
 static int follow_instance(struct following *f, const struct instance *in)
 {
 	struct listener l;
@@ -285,6 +297,8 @@ static int follow_instance(struct following *f, const struct instance *in)
 	if (listener_open(&l, in, f->mask, f->ring_bytes, take_event, f))
 		return 1;
 	verbose("listening");
+	if (f->mask != EVENTS_ALL && f->mask & 1U << CT_EV_INVALID)
+		note_silence(in);
 	code = follow(f, &l, &drain);
 	interrupted = 0; /* the rest is short, and wanted */
 	listener_close(&l, drain);

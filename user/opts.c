@@ -86,6 +86,34 @@ void opts_init_front(struct opts *o, int argc, char **argv, ...)
 	va_end(tables);
 }
 
+/* Whether the word at `at` of a list "a|b" stands in it before, too. */
+static bool said_before(const char *list, const char *at, size_t len)
+{
+	for (const char *w = list; w < at; w += strcspn(w, "|") + 1)
+		if (strcspn(w, "|") == len && !memcmp(w, at, len))
+			return true;
+	return false;
+}
+
+/* Lists are put together of several: each word once. */
+static void print_values(const char *values)
+{
+	const char *separator = " {";
+
+	for (const char *w = values;; w++) {
+		size_t len = strcspn(w, "|");
+
+		if (!said_before(values, w, len)) {
+			printf("%s%.*s", separator, (int)len, w);
+			separator = "|";
+		}
+		w += len;
+		if (!*w)
+			break;
+	}
+	putchar('}');
+}
+
 static void print_option(const struct opt *row)
 {
 	char left[80];
@@ -96,7 +124,7 @@ static void print_option(const struct opt *row)
 		 row->arg ? " " : "", row->arg ? row->arg : "");
 	printf("  %-32s %s", left, row->help);
 	if (row->values)
-		printf(" {%s}", row->values);
+		print_values(row->values);
 	putchar('\n');
 }
 

@@ -105,6 +105,7 @@ test_log_invalid() {
 		'^\[INVALID\] tcp      6 src=10\.0\.1\.1 dst=10\.0\.2\.1 sport=1001 dport=80 reason=tcp_state in=ra len=40 flags=FIN,ACK seq=7 ack=0 win=501$' text
 	want_eq "$(wc -l <"$T/text.out")" 2 "lines of text"
 	want_eq "$(wc -l <"$T/none.out")" 0 "packets for somebody else"
+	want_match "$(<"$T/none.err")" 'log_invalid is 0' "what it said at the beginning"
 }
 
 # An event's JSON has the contract's keys; text is conntrack(8)'s; -o timestamp puts the time first.

@@ -13,7 +13,7 @@ static const struct opt own[] = {
 	{ 'n', "count", "COUNT", NULL, "how many" },
 	{ 'n', "number", "COUNT", NULL, NULL },
 	{ OPT_ALL, "all", NULL, NULL, "everything" },
-	{ OPT_MODE, "mode", "MODE", "fast|safe", "how" },
+	{ OPT_MODE, "mode", "MODE", "fast|safe|fast", "how" },
 	{ 0 },
 };
 
