@@ -91,6 +91,25 @@ static int finish(int code)
 	return errno == EPIPE ? code : fail(strerror(errno), NULL, "standard output");
 }
 
+/* Whether -o json is among the options: an error in front of it is to be an object, too. */
+static bool asks_json(char **argv)
+{
+	for (; *argv; argv++) {
+		const char *word = NULL;
+
+		if (!strcmp(*argv, "-o") || !strcmp(*argv, "--output"))
+			word = argv[1];
+		else if (!strncmp(*argv, "-o", 2))
+			word = *argv + 2;
+		else if (!strncmp(*argv, "--output=", 9))
+			word = *argv + 9;
+		for (; word && *word; word += strcspn(word, ","), word += *word == ',')
+			if (strcspn(word, ",") == 4 && !strncmp(word, "json", 4))
+				return true;
+	}
+	return false;
+}
+
 static int run(const struct global *global, int argc, char **argv)
 {
 	struct instance in;
@@ -101,6 +120,7 @@ static int run(const struct global *global, int argc, char **argv)
 			continue;
 		log_command(argv[0]);
 		opts_about(commands[i].name, commands[i].synopsis, commands[i].help);
+		log_json = asks_json(argv);
 		code = instance_init(&in, global);
 		if (code)
 			return code;

@@ -190,7 +190,7 @@ test_not_loaded() {
 	fails 1 ctl list -o json
 	want_keys "$OUT" .error command what why todo
 	want_eq "$(json .error.why <<<"$OUT")" "not loaded" "why"
-	fails 2 ctl list -o json -s foo
+	fails 2 ctl list -s foo -o json
 	want_eq "$(json -c .error <<<"$OUT")" \
 		'{"command":"list","what":"-s foo","why":"not an address"}' "error"
 	want_detached
