@@ -18,7 +18,7 @@ KERNELS="linux-image-amd64 linux-image-6.12-amd64"
 TESTS="prog netns/flows.sh netns/namespaces.sh"
 LIMIT=${LIMIT:-3000} # seconds for one kernel
 O=${O:-build}
-folder=$PWD/$O/kernels
+folder=$(realpath -m "$O")/kernels
 
 missing() {
 	echo "missing: $*" >&2

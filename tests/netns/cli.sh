@@ -113,7 +113,7 @@ test_bad_filters() {
 	refuses 2 'list: -w 65536' 'not a number' list -w 65536
 	refuses 2 'list: -p 1' 'no ports' list -p icmp --sport 1
 	refuses 2 'list: -p 17' '--state is for TCP' list -p udp --state ESTABLISHED
-	refuses 2 "list: ICMP's options and TCP's" 'no flow has both' list --icmp-type 8 --sport 1
+	refuses 2 "list: ICMP's options and ports or states" 'no flow has both' list --icmp-type 8 --sport 1
 	refuses 2 'count: -s foo' '^not an address$' count -s foo
 	refuses 2 'events: -s foo' '^not an address$' events -s foo
 	refuses 2 'get: the tuple is not complete; missing' '-p, -s .*, -d ' get
