@@ -205,13 +205,24 @@ static __always_inline int ct_verify_packet(const struct ct_pkt *pkt, void *ctx,
 	return sum < 0 || ct_sum_fold(pseudo + sum) == 0xffff ? 0 : reason;
 }
 
+/* A packet with a wrong IPv4 header is believed nothing: not that it is a fragment, either. */
+static __always_inline bool ct_verify_ip4(struct ct_pkt *pkt, const struct ct_frame *f)
+{
+	if (likely(!ct_ip4_wrong(&pkt->parsed, f)))
+		return true;
+	pkt->pub.reason = CT_R_IP4_CHECKSUM;
+	pkt->parsed.fragment = CT_FRAG_NONE;
+	return false;
+}
+
 /* Functions of their own, for the verifier's sake: it looks at them once. */
 ct_global int ct_verify_xdp(struct xdp_md *ctx)
 {
+	struct ct_frame f = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
 	struct ct_pkt *pkt = ct_record(CT_REC_XDP);
 	int reason;
 
-	if (!pkt || !ct_verifiable(pkt))
+	if (!pkt || !ct_verify_ip4(pkt, &f) || !ct_verifiable(pkt))
 		return 0;
 	reason = ct_verify_packet(pkt, ctx, CT_REC_XDP, pkt->iface_flags & CT_IF_PARTIAL);
 	if (reason)
@@ -256,12 +267,15 @@ static __always_inline bool ct_skb_complete(struct __sk_buff *skb, const struct 
 
 ct_global int ct_verify_skb(struct __sk_buff *skb)
 {
+	struct ct_frame f = { (void *)(long)skb->data, (void *)(long)skb->data_end };
 	struct ct_pkt *pkt = ct_record(CT_REC_TC);
 	bool partial;
 	int reason;
 
+	if (!pkt || !ct_verify_ip4(pkt, &f) || !ct_verifiable(pkt))
+		return 0;
 	/* Super-packets are made by this machine: by GRO, which verifies, or by a sender on it. */
-	if (!pkt || !ct_verifiable(pkt) || skb->gso_size)
+	if (skb->gso_size)
 		return 0;
 	/* Verified by the hardware: CHECKSUM_UNNECESSARY. */
 	if (bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0)

@@ -97,7 +97,7 @@ int ct_tc_ingress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	/* What XDP has seen it has verified. */
 	if (!ct_pkt_from_skb(pkt, skb, iface, CT_INGRESS, iface->zone,
-			     tag == CT_TAG_NONE ? ct_how_verify() : 0))
+			     tag == CT_TAG_NONE && ct_verifies()))
 		return TC_ACT_UNSPEC;
 	if (tag == CT_TAG_UNCONFIRMED) {
 		pkt->flags |= CT_PKT_UNCONFIRMED;
@@ -129,7 +129,7 @@ int ct_tc_egress(struct __sk_buff *skb)
 		from = ct_iface(skb->ingress_ifindex);
 	if (from && (tag == CT_TAG_DONE || from->flags & CT_IF_CONFIRM_XDP))
 		return TC_ACT_UNSPEC;
-	if (!ct_pkt_from_skb(pkt, skb, iface, CT_EGRESS, from ? from->zone : iface->zone, 0))
+	if (!ct_pkt_from_skb(pkt, skb, iface, CT_EGRESS, from ? from->zone : iface->zone, false))
 		return TC_ACT_UNSPEC;
 	/*
 	 * A bridge, a VLAN device and the like put themselves in the place of `from`. Then only the

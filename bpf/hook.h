@@ -144,37 +144,23 @@ static __always_inline void ct_record_hash(struct ct_pkt *pkt)
 	ct_table_key(pkt, pkt->parsed.icmp_error ? &pkt->parsed.inner : &pkt->pub.tuple);
 }
 
-/* CT_FRAME_VERIFY, if checksums are to be verified. */
-static __always_inline __u32 ct_how_verify(void)
+/* Are checksums to be verified? */
+static __always_inline bool ct_verifies(void)
 {
 	const struct ct_settings *s = ct_settings();
 
-	return s && s->knob[CT_K_CHECKSUM] ? CT_FRAME_VERIFY : 0;
-}
-
-/*
- * Parse a packet into the record. A function of its own for the verifier's sake, as the next one: the
- * parser is most of what it has to look at, and would be looked at for each value of `how`.
- */
-ct_global int ct_parse_xdp(struct xdp_md *ctx, __u32 how)
-{
-	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct ct_pkt *pkt = ct_record(CT_REC_XDP);
-
-	if (!pkt)
-		return CT_PARSE_NOT_IP;
-	return ct_parse(&pkt->parsed, data, data_end, data_end - data, how);
+	return s && s->knob[CT_K_CHECKSUM];
 }
 
 static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *ctx,
 					    const struct ct_iface *iface)
 {
-	__u32 how = ct_how_verify();
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 
 	ct_record_begin(pkt, iface, CT_REC_XDP, CT_INGRESS, iface->zone);
-	if (!ct_record_parsed(pkt, ct_parse_xdp(ctx, how)))
+	if (!ct_record_parsed(pkt, ct_parse(&pkt->parsed, data, data_end, data_end - data, 0)))
 		return false;
-	if (how & CT_FRAME_VERIFY)
+	if (ct_verifies())
 		ct_verify_xdp(ctx);
 	return true;
 }
@@ -182,7 +168,10 @@ static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *c
 /* Nearly all headers are within this; more is pulled only when it is not enough. */
 #define CT_PULL_FIRST 256
 
-/* The readable part of an skb. It is called more than once. */
+/*
+ * Parse the readable part of an skb into the record. A function of its own for the verifier's sake:
+ * the parser is most of what it has to look at, and would be looked at for each call.
+ */
 ct_global int ct_parse_skb(struct __sk_buff *skb, __u32 how)
 {
 	struct ct_pkt *pkt = ct_record(CT_REC_TC);
@@ -195,8 +184,9 @@ ct_global int ct_parse_skb(struct __sk_buff *skb, __u32 how)
 
 static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff *skb,
 					    const struct ct_iface *iface, enum ct_side side,
-					    __u16 zone, __u32 how)
+					    __u16 zone, bool verify)
 {
+	__u32 how = 0;
 	int result;
 
 	ct_record_begin(pkt, iface, CT_REC_TC, side, zone);
@@ -217,7 +207,7 @@ static __always_inline bool ct_pkt_from_skb(struct ct_pkt *pkt, struct __sk_buff
 	}
 	if (!ct_record_parsed(pkt, result))
 		return false;
-	if (how & CT_FRAME_VERIFY)
+	if (verify)
 		ct_verify_skb(skb);
 	return true;
 }

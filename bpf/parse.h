@@ -36,7 +36,6 @@
 /* How the frame begins, and what its length fields may be worth. */
 #define CT_FRAME_L3  0x1 /* with the IP header; the version tells which */
 #define CT_FRAME_GSO 0x2 /* a super-packet: its IP length may be 0 (BIG TCP) */
-#define CT_FRAME_VERIFY 0x4 /* checksums count (of them the parser sees the IPv4 header's) */
 
 /* TCP options that a packet has. */
 enum ct_tcp_option {
@@ -255,6 +254,18 @@ struct ct_frame {
 	const void *data_end;
 };
 
+/*
+ * A walk through options, chunks or extension headers by bpf_loop(): the verifier looks at a step a
+ * few times, instead of at each there may be. The cursor is in *p, which is a map's memory.
+ */
+struct ct_walk {
+	struct ct_parsed *p;
+	struct ct_frame f;
+	__u32 end;   /* of what is walked through */
+	bool inner;  /* in the packet that an ICMP error carries */
+	int result;  /* as ct_parse() */
+};
+
 /* `len` bytes at `off`, or NULL if they are not readable. `off` is bounded here. */
 static __always_inline const void *ct_at(const struct ct_frame *f, __u32 off, __u32 len)
 {
@@ -456,12 +467,23 @@ static __always_inline int ct_parse_tcp_option(struct ct_parsed *p, const struct
 	return 0;
 }
 
+static long ct_parse_next_option(__u32 i, void *ctx)
+{
+	struct ct_walk *walk = ctx;
+
+	(void)i;
+	walk->result = ct_parse_tcp_option(walk->p, &walk->f);
+	return walk->result || !READ_ONCE(walk->p->walk_left);
+}
+
 /*
  * The options of a TCP packet: what a SYN agrees on, and the right edges of SACK blocks. Most
  * packets have a timestamp and nothing else, in the form that RFC 7323 recommends.
  */
 static __always_inline int ct_parse_tcp_options(struct ct_parsed *p, const struct ct_frame *f)
 {
+	struct ct_walk walk = { .p = p, .f = *f };
+
 	if (READ_ONCE(p->walk_left) == 12) {
 		const __be32 *first = ct_at(f, READ_ONCE(p->walk_off), sizeof(*first));
 
@@ -470,16 +492,8 @@ static __always_inline int ct_parse_tcp_options(struct ct_parsed *p, const struc
 		if (*first == bpf_htonl(0x0101080a))
 			return 0;
 	}
-	for (int i = 0; i < CT_TCP_MAX_OPTIONS; i++) {
-		int err;
-
-		if (!READ_ONCE(p->walk_left))
-			break;
-		err = ct_parse_tcp_option(p, f);
-		if (err)
-			return err;
-	}
-	return 0;
+	bpf_loop(CT_TCP_MAX_OPTIONS, ct_parse_next_option, &walk, 0);
+	return walk.result;
 }
 
 static __always_inline int ct_parse_udp(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
@@ -643,15 +657,9 @@ static __always_inline int ct_parse_chunk(struct ct_parsed *p, const struct ct_f
 	return chunk < CT_SC_DATA ? ct_parse_control(p, chunk) : 0;
 }
 
-struct ct_chunk_walk {
-	struct ct_parsed *p;
-	struct ct_frame f;
-	int result;
-};
-
 static long ct_parse_next_chunk(__u32 i, void *ctx)
 {
-	struct ct_chunk_walk *walk = ctx;
+	struct ct_walk *walk = ctx;
 
 	(void)i;
 	walk->result = ct_parse_chunk(walk->p, &walk->f);
@@ -664,7 +672,7 @@ static long ct_parse_next_chunk(__u32 i, void *ctx)
  */
 static __always_inline int ct_parse_chunks(struct ct_parsed *p, const struct ct_frame *f)
 {
-	struct ct_chunk_walk walk = { .p = p, .f = *f };
+	struct ct_walk walk = { .p = p, .f = *f };
 
 	bpf_loop(CT_PARSE_REACH / sizeof(struct ct_wire_chunk), ct_parse_next_chunk, &walk, 0);
 	return walk.result;
@@ -720,67 +728,85 @@ static __always_inline int ct_fragment6(struct ct_parsed *p, const struct ct_wir
 	return 0;
 }
 
+static __always_inline bool ct_is_ext(__u8 type)
+{
+	switch (type) {
+	case CT_EXT_HOPOPTS:
+	case CT_EXT_ROUTING:
+	case CT_EXT_FRAGMENT:
+	case CT_EXT_AUTH:
+	case CT_EXT_DSTOPTS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Step over one extension header. 0, or why the walk can't go on. */
+static __always_inline int ct_skip_one(struct ct_parsed *p, const struct ct_frame *f, __u32 end,
+				       bool inner)
+{
+	__u32 at = READ_ONCE(p->walk_off);
+	const struct ct_wire_ext *h;
+	__u32 len;
+	int err;
+
+	if (at + sizeof(*h) > end)
+		return CT_R_IP6_EXT_TRUNCATED;
+	if (at > CT_PARSE_REACH)
+		return CT_R_IP6_EXT_TOO_MANY;
+	h = ct_at(f, at, sizeof(*h));
+	if (!h)
+		return CT_PARSE_MORE;
+	switch (READ_ONCE(p->walk_next)) {
+	case CT_EXT_AUTH:
+		len = ((__u32)h->len + 2) * 4;
+		break;
+	case CT_EXT_FRAGMENT:
+		err = !inner ? ct_fragment6(p, h, end - at) :
+		      h->frag & bpf_htons(0xfff8) ? CT_R_ICMP_INNER : 0;
+		if (err)
+			return err;
+		len = sizeof(*h);
+		break;
+	default:
+		len = ((__u32)h->len + 1) * 8;
+	}
+	if (at + len > end)
+		return CT_R_IP6_EXT_TRUNCATED;
+	WRITE_ONCE(p->walk_next, h->next);
+	WRITE_ONCE(p->walk_off, at + len);
+	return 0;
+}
+
+static long ct_skip_next(__u32 i, void *ctx)
+{
+	struct ct_walk *walk = ctx;
+
+	(void)i;
+	walk->result = ct_skip_one(walk->p, &walk->f, walk->end, walk->inner);
+	return walk->result || !ct_is_ext(READ_ONCE(walk->p->walk_next)) ||
+	       (!walk->inner && walk->p->fragment == CT_FRAG_LATER);
+}
+
 /*
  * Step over IPv6 extension headers, from p->walk_next at p->walk_off to what they carry; behind the
  * header of a later fragment it ends, for there the packet's payload begins in the middle. A header
  * of which we can't read the length, or which passes `end`, is CT_R_IP6_EXT_TRUNCATED.
- *
- * The cursor is kept in *p, which is a map's memory, and is read anew in each round: what the
- * verifier has learnt of it on one of the five branches is then forgotten, and the branches meet
- * again as one state. With the cursor in registers the loop is "too large: 1000001 insns".
  */
 static __always_inline int ct_skip_ext(struct ct_parsed *p, const struct ct_frame *f, __u32 end,
 				       bool inner)
 {
-	for (int i = 0; i <= CT_MAX_EXT_HEADERS; i++) {
-		__u8 type = READ_ONCE(p->walk_next);
-		__u32 at = READ_ONCE(p->walk_off);
-		const struct ct_wire_ext *h;
-		__u32 len;
+	struct ct_walk walk = { .p = p, .f = *f, .end = end, .inner = inner };
 
-		switch (type) {
-		case CT_EXT_HOPOPTS:
-		case CT_EXT_ROUTING:
-		case CT_EXT_FRAGMENT:
-		case CT_EXT_AUTH:
-		case CT_EXT_DSTOPTS:
-			break;
-		case CT_EXT_NONE:
-			return CT_R_IP6_NO_NEXT;
-		default:
-			return 0;
-		}
-		if (i == CT_MAX_EXT_HEADERS)
-			break;
-		if (at + sizeof(*h) > end)
-			return CT_R_IP6_EXT_TRUNCATED;
-		if (at > CT_PARSE_REACH)
-			return CT_R_IP6_EXT_TOO_MANY;
-		h = ct_at(f, at, sizeof(*h));
-		if (!h)
-			return CT_PARSE_MORE;
-		len = ((__u32)h->len + 1) * 8;
-		if (type == CT_EXT_AUTH)
-			len = ((__u32)h->len + 2) * 4;
-		if (type == CT_EXT_FRAGMENT) {
-			int err = 0;
-
-			if (!inner)
-				err = ct_fragment6(p, h, end - at);
-			else if (h->frag & bpf_htons(0xfff8))
-				err = CT_R_ICMP_INNER;
-			if (err)
-				return err;
-			len = sizeof(*h);
-		}
-		if (at + len > end)
-			return CT_R_IP6_EXT_TRUNCATED;
-		WRITE_ONCE(p->walk_next, h->next);
-		WRITE_ONCE(p->walk_off, at + len);
-		if (!inner && p->fragment == CT_FRAG_LATER)
-			return 0;
-	}
-	return CT_R_IP6_EXT_TOO_MANY;
+	if (likely(!ct_is_ext(READ_ONCE(p->walk_next))))
+		return READ_ONCE(p->walk_next) == CT_EXT_NONE ? CT_R_IP6_NO_NEXT : 0;
+	bpf_loop(CT_MAX_EXT_HEADERS, ct_skip_next, &walk, 0);
+	if (walk.result || (!inner && p->fragment == CT_FRAG_LATER))
+		return walk.result;
+	if (ct_is_ext(READ_ONCE(p->walk_next)))
+		return CT_R_IP6_EXT_TOO_MANY;
+	return READ_ONCE(p->walk_next) == CT_EXT_NONE ? CT_R_IP6_NO_NEXT : 0;
 }
 
 /*
@@ -947,31 +973,6 @@ static __always_inline int ct_parse_l4(struct ct_parsed *p, const struct ct_fram
 	return 0; /* generic: an address pair and a protocol */
 }
 
-/*
- * Does an IPv4 header add up? Conntrack in the kernel never sees one that does not: ip_rcv_core() has
- * dropped it. We are in front of that, and with it in hand any packet could be made to act on a flow
- * here and never reach the host it is for.
- */
-static __always_inline int ct_verify_ip4(const struct ct_wire_ip4 *h, const struct ct_frame *f,
-					 __u32 off, __u32 header)
-{
-	__u64 sum = 0;
-
-	for (__u32 i = 0; i < sizeof(*h) / sizeof(__be32); i++)
-		sum += ((const __be32 *)h)[i];
-	for (__u32 i = sizeof(*h); i < CT_IP4_MAX_HEADER; i += sizeof(__be32)) {
-		const __be32 *word;
-
-		if (i >= header)
-			break;
-		word = ct_at(f, off + i, sizeof(*word));
-		if (!word)
-			return CT_PARSE_MORE;
-		sum += *word;
-	}
-	return ct_sum_fold(sum) == 0xffff ? 0 : CT_R_IP4_CHECKSUM;
-}
-
 static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_frame *f, __u32 off,
 					__u32 end, __u32 how)
 {
@@ -995,12 +996,6 @@ static __always_inline int ct_parse_ip4(struct ct_parsed *p, const struct ct_fra
 		return CT_R_IP4_LENGTH;
 	if (len > end - off)
 		return CT_R_IP4_BEYOND_FRAME;
-	if (how & CT_FRAME_VERIFY) {
-		int err = ct_verify_ip4(h, f, off, header);
-
-		if (err)
-			return err;
-	}
 	p->tuple.family = CT_IPV4;
 	p->tuple.proto = h->proto;
 	p->tuple.src.ip = h->src;
@@ -1132,6 +1127,31 @@ static __always_inline int ct_parse(struct ct_parsed *p, const void *data, const
 		result = likely(p->tuple.proto == CT_IPPROTO_TCP) ? ct_parse_tcp_options(p, &f) :
 								    ct_parse_chunks(p, &f);
 	return result;
+}
+
+/*
+ * Does the IPv4 header of a packet that has been parsed not add up? Conntrack in the kernel never
+ * sees one like that: ip_rcv_core() has dropped it. We are in front of that, and with it in hand any
+ * packet could be made to act on a flow here and never reach the host it is for.
+ */
+static __always_inline bool ct_ip4_wrong(const struct ct_parsed *p, const struct ct_frame *f)
+{
+	__u32 off = p->l4_end - p->len;
+	__u64 sum = 0;
+
+	if (p->tuple.family != CT_IPV4 || !p->l4_off)
+		return false;
+	for (__u32 i = 0; i < CT_IP4_MAX_HEADER; i += sizeof(__be32)) {
+		const __be32 *word;
+
+		if (off + i >= p->l4_off)
+			break;
+		word = ct_at(f, off + i, sizeof(*word));
+		if (!word)
+			return false;
+		sum += *word;
+	}
+	return ct_sum_fold(sum) != 0xffff;
 }
 
 #endif
