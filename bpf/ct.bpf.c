@@ -133,11 +133,12 @@ int ct_tc_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	/*
 	 * A bridge, a VLAN device and the like put themselves in the place of `from`. Then only the
-	 * tag tells, if it is about this packet and not about one that this one carries.
+	 * tag tells, if it is about this packet and not about one that this one carries. Of a later
+	 * fragment nobody can say: the tag may be that of a packet which was cut up on the way.
 	 */
 	if (!from && tag != CT_TAG_NONE) {
 		ct_record_hash(pkt);
-		if (!ct_tag_matches(told, pkt->hash))
+		if (pkt->parsed.fragment != CT_FRAG_LATER && !ct_tag_matches(told, pkt->hash))
 			tag = CT_TAG_NONE;
 		else if (tag == CT_TAG_DONE)
 			return TC_ACT_UNSPEC;
