@@ -79,7 +79,7 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	enum ct_tag tag;
 
 	barrier_var(told); /* read once, here: "dereference of modified ctx ptr" otherwise */
-	if (!iface || !pkt || skb->pkt_type == PACKET_OTHERHOST)
+	if (!iface || !pkt)
 		return TC_ACT_UNSPEC;
 	if (iface->flags & CT_IF_CONFIRM_XDP)
 		return TC_ACT_UNSPEC; /* XDP did it all */
@@ -88,6 +88,12 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	else if (!(iface->flags & CT_IF_LOOPBACK))
 		told = 0; /* on lo it has been seen when it went out */
 	tag = ct_tag_decode(told);
+	if (skb->pkt_type == PACKET_OTHERHOST) {
+		/* Not ours; but XDP can't know, and a bridge may let it out again. */
+		if (tag != CT_TAG_NONE)
+			ct_tag_write(skb, told);
+		return TC_ACT_UNSPEC;
+	}
 	if (tag == CT_TAG_DONE) {
 		ct_tag_write(skb, told);
 		return TC_ACT_UNSPEC;
