@@ -79,7 +79,7 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	enum ct_tag tag;
 
 	barrier_var(told); /* read once, here: "dereference of modified ctx ptr" otherwise */
-	if (!iface || !pkt || skb->pkt_type == PACKET_OTHERHOST)
+	if (!iface || !pkt)
 		return TC_ACT_UNSPEC;
 	if (iface->flags & CT_IF_CONFIRM_XDP)
 		return TC_ACT_UNSPEC; /* XDP did it all */
@@ -88,6 +88,12 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	else if (!(iface->flags & CT_IF_LOOPBACK))
 		told = 0; /* on lo it has been seen when it went out */
 	tag = ct_tag_decode(told);
+	if (skb->pkt_type == PACKET_OTHERHOST) {
+		/* Not ours; but XDP can't know, and a bridge may let it out again. */
+		if (tag != CT_TAG_NONE)
+			ct_tag_write(skb, told);
+		return TC_ACT_UNSPEC;
+	}
 	if (tag == CT_TAG_DONE) {
 		ct_tag_write(skb, told);
 		return TC_ACT_UNSPEC;
@@ -133,11 +139,12 @@ int ct_tc_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	/*
 	 * A bridge, a VLAN device and the like put themselves in the place of `from`. Then only the
-	 * tag tells, if it is about this packet and not about one that this one carries.
+	 * tag tells, if it is about this packet and not about one that this one carries. Of a later
+	 * fragment nobody can say: the tag may be that of a packet which was cut up on the way.
 	 */
 	if (!from && tag != CT_TAG_NONE) {
 		ct_record_hash(pkt);
-		if (!ct_tag_matches(told, pkt->hash))
+		if (pkt->parsed.fragment != CT_FRAG_LATER && !ct_tag_matches(told, pkt->hash))
 			tag = CT_TAG_NONE;
 		else if (tag == CT_TAG_DONE)
 			return TC_ACT_UNSPEC;

@@ -43,6 +43,7 @@ enum ct_frag_flag {
 	CT_FRAG_BAD = 0x1,   /* the rest of it is refused */
 	CT_FRAG_KNOWN = 0x2, /* the first fragment has been here: the fields from `class` on */
 	CT_FRAG_END = 0x4,   /* so has the last: `total` */
+	CT_FRAG_IGNORED = 0x8, /* its flow let the first through, but does not count it */
 };
 
 /* A datagram of which not everything has been seen yet: the value in `fragments`. */

@@ -89,7 +89,9 @@ static __always_inline struct ct_datagram *ct_frag_open(struct ct_pkt *pkt, stru
 		d->expires = pkt->now + ct_frag_seconds(key->family) * s->hz;
 		d->id = key->id;
 	}
-	if (d->id != key->id) {
+	/* Another's; or nobody's yet, because its first fragment was refused or is not through. */
+	if (d->id != key->id ||
+	    (later && s->knob[CT_K_FRAG_EARLY] && !(d->flags & CT_FRAG_KNOWN))) {
 		ct_frag_release(d);
 		return NULL;
 	}
@@ -107,11 +109,12 @@ static __always_inline void ct_frag_close(struct ct_datagram *d, const struct ct
 }
 
 /*
- * What came behind the first fragment, `bytes` up to `seq_end`, into its flow: of pub.tuple, in the
- * table or not yet. A new flow is in neither while the CPU of its first fragment is between `in` and
- * confirm: what another CPU sees of the datagram in that moment is not counted.
+ * What came behind the first fragment into its flow: `bytes` for its account, and for TCP all up to
+ * `reach` behind `seq`. The flow is that of pub.tuple, in the table or not yet. A new one is in
+ * neither while the CPU of its first fragment is between `in` and confirm: what another CPU sees of
+ * the datagram in that moment is not counted.
  */
-ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq_end)
+ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq, __u32 reach)
 {
 	const struct ct_settings *s = ct_settings();
 	struct ct_pkt *pkt = ct_record(record_slot);
@@ -134,7 +137,7 @@ ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq_end)
 		}
 	}
 	if (pkt->pub.tuple.proto == CT_IPPROTO_TCP)
-		ct_tcp_more(&e->l4.tcp, pkt->pub.dir, seq_end);
+		ct_tcp_more(&e->l4.tcp, pkt->pub.dir, seq, seq + reach);
 	if (s->knob[CT_K_ACCT])
 		e->counters[pkt->pub.dir & 1].bytes += bytes;
 	ct_show_flow(pkt, e, pkt->pub.dir);
@@ -154,7 +157,7 @@ ct_global int ct_frag_join(__u32 record_slot)
 	struct ct_frag_key key;
 	struct ct_datagram *d;
 	enum ct_reason reason;
-	__u32 seq_end;
+	__u32 bytes, seq;
 	bool later;
 
 	if (!pkt || !s)
@@ -188,12 +191,10 @@ ct_global int ct_frag_join(__u32 record_slot)
 	pkt->pub.tuple.sport = d->sport;
 	pkt->pub.tuple.dport = d->dport;
 	pkt->pub.tuple.proto = d->proto;
-	seq_end = d->seq + pkt->parsed.frag_off + pkt->parsed.frag_len;
+	bytes = d->flags & CT_FRAG_IGNORED ? 0 : pkt->parsed.bytes;
+	seq = d->seq;
 	ct_frag_close(d, &key);
-	ct_frag_more(record_slot, pkt->parsed.bytes, seq_end);
-	/* As a later hook will see it, which has no ports. */
-	pkt->parsed.tuple.zone = pkt->pub.zone;
-	ct_table_key(pkt, &pkt->parsed.tuple);
+	ct_frag_more(record_slot, bytes, seq, pkt->parsed.frag_off + pkt->parsed.frag_len);
 	return CT_JOIN_OVER;
 }
 
@@ -207,13 +208,18 @@ ct_global int ct_frag_first(__u32 record_slot)
 	struct ct_pkt *pkt = ct_record(record_slot);
 	struct ct_frag_key key;
 	struct ct_datagram *d;
-	__u32 bytes, seq_end;
+	__u32 bytes, seq, reach;
 
 	if (!pkt || !s)
 		return 0;
 	d = ct_frag_open(pkt, &key, s);
 	if (!d)
 		return 0;
+	/* Not the one that it was added to: that could not be had, or has been pushed out since. */
+	if (!(d->seen[0] & 1)) {
+		ct_frag_release(d);
+		return 0;
+	}
 	d->class = pkt->pub.class;
 	d->dir = pkt->pub.dir;
 	d->proto = pkt->pub.tuple.proto;
@@ -222,12 +228,15 @@ ct_global int ct_frag_first(__u32 record_slot)
 	if (!(d->flags & CT_FRAG_BAD))
 		d->reason = pkt->pub.reason;
 	d->flags |= CT_FRAG_KNOWN;
+	if (pkt->flags & CT_PKT_IGNORED)
+		d->flags |= CT_FRAG_IGNORED;
 	bytes = d->early;
 	d->early = 0;
-	seq_end = d->seq + d->reach;
+	seq = d->seq;
+	reach = d->reach;
 	ct_frag_close(d, &key);
 	if (bytes)
-		ct_frag_more(record_slot, bytes, seq_end);
+		ct_frag_more(record_slot, pkt->flags & CT_PKT_IGNORED ? 0 : bytes, seq, reach);
 	return 0;
 }
 

@@ -36,9 +36,18 @@ struct ct_meta {
 	__u32 tag;
 };
 
+/*
+ * The bits of a packet's hash. 0: it has none, because it was refused by itself. The next hook may
+ * see nothing wrong with it (it verifies no checksum), and takes that for a match.
+ */
+static __always_inline __u32 ct_tag_bits(__u32 hash)
+{
+	return hash ? (hash & 0x7f) ?: 1 : 0;
+}
+
 static __always_inline __u32 ct_tag_encode(__u32 hash, enum ct_tag tag)
 {
-	return (ct_magic & 0x7f) << 9 | (hash & 0x7f) << 2 | tag;
+	return (ct_magic & 0x7f) << 9 | ct_tag_bits(hash) << 2 | tag;
 }
 
 static __always_inline enum ct_tag ct_tag_decode(__u32 tag)
@@ -49,7 +58,9 @@ static __always_inline enum ct_tag ct_tag_decode(__u32 tag)
 /* Is the tag about the packet of this hash? */
 static __always_inline bool ct_tag_matches(__u32 tag, __u32 hash)
 {
-	return (tag >> 2 & 0x7f) == (hash & 0x7f);
+	__u32 bits = tag >> 2 & 0x7f;
+
+	return !bits || bits == ct_tag_bits(hash);
 }
 
 /* tc_classid too: a program behind us that returns TC_ACT_OK makes the kernel copy it over. */

@@ -340,14 +340,16 @@ static __always_inline void ct_tcp_relearn(struct ct_tcp *t)
 }
 
 /*
- * A later fragment of a segment that its connection has accepted: `end` is the sequence number
- * behind it. What it brings has been sent, as if it had come with the first.
+ * A later fragment of a segment: `end` is the sequence number behind it, `seq` that at which the
+ * segment begins, or a little before. What it brings has been sent, as if it had come with the
+ * first. But a connection lets packets through without learning from them (a SYN that it ignores,
+ * say), and those may lie anywhere: then the segment begins behind all that has been sent.
  */
-static __always_inline void ct_tcp_more(struct ct_tcp *t, enum ct_dir dir, __u32 end)
+static __always_inline void ct_tcp_more(struct ct_tcp *t, enum ct_dir dir, __u32 seq, __u32 end)
 {
 	struct ct_tcp_peer *sender = &t->peer[dir & 1], *receiver = &t->peer[!(dir & 1)];
 
-	if (!sender->maxwin || !ct_after(end, sender->end))
+	if (!sender->maxwin || ct_after(seq, sender->end) || !ct_after(end, sender->end))
 		return;
 	sender->end = end;
 	t->peer_flags[dir & 1] |= CT_TF_UNACKED;

@@ -124,6 +124,8 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 		e->expires = pkt->now + step.timeout;
 	if (step.verdict != CT_V_IGNORE)
 		ct_account(pkt, e, dir, s);
+	else
+		pkt->flags |= CT_PKT_IGNORED;
 
 	ct_classify(pkt, dir == CT_REPLY || e->status & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_NEW,
 		    CT_R_NONE);

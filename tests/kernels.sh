@@ -111,7 +111,7 @@ command_inside() {
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 		export O=$O CTT_BUILT=1 CTT_SLOW=8 # an emulated CPU is that slow
 		ip link set lo up
-		for m in veth dummy tun sch_ingress cls_bpf nf_conntrack nf_tables nft_ct; do modprobe -q \$m; done
+		for m in veth dummy tun 8021q sch_ingress cls_bpf nf_conntrack nf_tables nft_ct; do modprobe -q \$m; done
 		cd "$PWD" && $O/tests/verified && tests/run.sh $*
 		echo "exit code \$?"
 	END

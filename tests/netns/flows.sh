@@ -541,3 +541,34 @@ test_zone() {
 	run ctl detach --all
 	want_detached
 }
+
+# A VLAN device puts itself in the place of the interface that a packet came in by; then the tag alone
+# tells where it goes out that it has been seen. What came in whole and goes out in fragments has the
+# tag of the whole. What was refused for its checksum is not looked at where checksums are not.
+test_behind_vlan() {
+	local i
+	tool wire
+	need_probe "VLAN devices" ip -n "$NS_R" link add link ra name v7 type vlan id 7
+	ip_in "$NS_R" <<-'END'
+		addr add 10.7.0.254/24 dev v7
+		link set v7 up
+		route change 10.0.2.0/24 dev rb mtu lock 1000
+	END
+	ip_in "$NS_A" <<-'END'
+		link add link eth0 name v7 type vlan id 7
+		addr add 10.7.0.1/24 dev v7
+		link set v7 up
+		route add 10.0.2.0/24 via 10.7.0.254
+	END
+	run ctl attach ra rb
+	run ctl set frag_early=drop
+	run in_a ping -M dont -s 1300 -c 3 -i 0.05 -W 1 -q 10.0.2.1
+	want_eq "$(stat_of '.untracked.frag_early')" 0 "fragments before their first"
+	want_eq "$(ctl count -p icmp)" 1 "flows"
+	for i in 1 2 3 4; do
+		in_a "$O/tests/wire" frame v7 02:00:00:00:01:01 "10.7.0.$i" 02:00:00:00:01:fe 10.0.2.1 20 wrong
+	done
+	wait_for 5 eval '[[ $(stat_of .invalid.udp_checksum) == 4 ]]'
+	want_eq "$(ctl count -p udp)" 0 "flows of wrong packets"
+	run ctl detach --all
+}

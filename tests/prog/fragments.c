@@ -303,4 +303,37 @@ CONVERSATION(atomic)
 	CHECK_EQ(fragment_elements(), 0);
 }
 
+// A SYN that a connection ignores may have any sequence number: what comes behind its first
+// fragment moves no window, is not unacknowledged data, and is not counted.
+CONVERSATION(tcp_ignored)
+{
+	ORIG(SYN, .seq = 99);
+	REPLY(SYN | ACK, .seq = 499, .ack = 100);
+	ORIG(ACK, .seq = 100, .ack = 500);
+	WANT_TIMEOUT(432000);
+	DATAGRAM(CT_ORIGINAL, .tcp_flags = SYN, .seq = 1000000, .payload = 1200);
+	FRAGMENT(0, 504, 7);
+	WANT(ESTABLISHED, ESTABLISHED, PASS);
+	FRAGMENT(504, 1220, 7);
+	WANT(ESTABLISHED, ESTABLISHED, PASS);
+	WANT_COUNT(CT_ORIGINAL, 2, 2 * (talk.v6 ? 60 : 40));
+	REPLY(ACK, .seq = 500, .ack = 1000000);
+	WANT_REASON(INVALID, TCP_ACK_OVER, PASS);
+	ORIG(ACK, .seq = 100, .ack = 500);
+	REPLY(ACK, .seq = 500, .ack = 100);
+	WANT_TIMEOUT(432000);
+}
+
+// A first fragment that is refused for its length lets no other through that came before the first.
+CONVERSATION(early_behind_refused)
+{
+	udp();
+	set_knob(CT_K_FRAG_EARLY, 1);
+	DATAGRAM(CT_ORIGINAL, .payload = 1592);
+	FRAGMENT(0, 4, 7);
+	WANT_REASON(INVALID, FRAG_LENGTH, PASS);
+	FRAGMENT(800, 1600, 7);
+	WANT_REASON(UNTRACKED, FRAG_EARLY, DROP);
+}
+
 CHECK_MAIN()
