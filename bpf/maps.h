@@ -44,8 +44,9 @@ struct {
  * pass untracked. Touched by fragment.h. Whoever owns one (`busy`, by cmpxchg, with softirqs off,
  * for less than a microsecond) may read and write it, if it is still the datagram of that id. An
  * element that is deleted or pushed out while somebody owns it may become another datagram's under
- * his hands: one datagram is then misjudged, at worst refused, and no flow is touched that it does
- * not name itself.
+ * his hands: one datagram is then misjudged, refused or counted for the flow of another of its id.
+ * Sized by the loader: before 6.16 an LRU hands out its elements by 128 for each CPU, so one with
+ * fewer than that for a CPU forgets at once.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

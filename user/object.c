@@ -205,6 +205,14 @@ static int report_load(int err)
 		    "the programs can't be loaded");
 }
 
+/* Datagrams in fragments that are known at a time: see the map. */
+static uint32_t fragments_most(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus > 4 ? 256 * (uint32_t)cpus : 1024;
+}
+
 int object_load(const struct instance *in, const struct object_options *options)
 {
 	uint32_t max = options->max ? options->max : object_default_max();
@@ -227,6 +235,7 @@ int object_load(const struct instance *in, const struct object_options *options)
 	bpf_map__set_max_entries(skel->maps.index6, max);
 	bpf_map__set_max_entries(skel->maps.free4, max);
 	bpf_map__set_max_entries(skel->maps.free6, max);
+	bpf_map__set_max_entries(skel->maps.fragments, fragments_most());
 	/* All programs of an array need the same type of attachment: none serves every kernel. */
 	bpf_object__for_each_program(prog, skel->obj)
 		bpf_program__set_expected_attach_type(prog, 0);
