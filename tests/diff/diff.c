@@ -7,7 +7,8 @@
  *	diff NAME...			these written ones
  *	diff -n 20000 -s 7		20000 random ones and no written ones, seeds from 7 on
  *	diff -n 0			all written ones, and no random ones
- *	diff -h xdp -4			at one hook only (xdp, ingress, egress); one family only
+ *	diff -h xdp -4			at one hook only (xdp, ingress, egress; veth: XDP on one, where
+ *					the others are test_run); one family only
  *	diff -v				every packet and what both sides make of it
  *	diff -c				account of what has been said; of the cells of TCP's tables
  *	diff -a				the kernel alone: are the written ones what they say they are?
@@ -753,7 +754,7 @@ int main(int argc, char **argv)
 {
 	unsigned int n = 600, length = 30, patience = 5, played = 0;
 	uint64_t seed = 1;
-	bool list = false, only_random = false;
+	bool list = false, only_random = false, veth = false;
 	int opt;
 
 	while ((opt = getopt(argc, argv, "n:s:k:p:h:46vcal")) != -1) {
@@ -772,7 +773,8 @@ int main(int argc, char **argv)
 			patience = strtoul(optarg, NULL, 0);
 			break;
 		case 'h':
-			only_hook = hook_named(optarg);
+			veth = !strcmp(optarg, "veth");
+			only_hook = veth ? XDP : hook_named(optarg);
 			break;
 		case '4':
 		case '6':
@@ -805,6 +807,8 @@ int main(int argc, char **argv)
 		length = TALK_MAX;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	kernel_open();
+	if (veth)
+		ours_open_veth();
 	if (optind < argc || !only_random)
 		played = written_all(argv + optind, argc - optind);
 	if (optind < argc && !played) {

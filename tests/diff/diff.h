@@ -175,6 +175,8 @@ void kernel_end(void);
 
 /* --- ours.c ---------------------------------------------------------------------------------- */
 
+/* Send frames over a veth to native XDP from now on, instead of test_run; for hook XDP. */
+void ours_open_veth(void);
 void ours_begin(enum hook hook);
 /* As their counterparts; what is wrong apart from all comparison, or NULL. */
 const char *ours_say(const struct say *s, bool v6, struct view *v);

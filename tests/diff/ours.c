@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Our side: the loaded programs by BPF_PROG_TEST_RUN, their clock in our hand. It follows the
- * machine's, and runs ahead of it by what SAY_AGE has skipped.
+ * Our side: the loaded programs by BPF_PROG_TEST_RUN, or native XDP on a veth; their clock in our
+ * hand. It follows the machine's, and runs ahead of it by what SAY_AGE has skipped.
  */
 #define _GNU_SOURCE
 #include "diff.h"
 
 #include <arpa/inet.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
+#include "ct.skel.h"
 #include "tuple.h"
 
 static uint64_t began_ms, began_ticks;
@@ -31,9 +38,72 @@ static void follow_clock(void)
 	*world_now = began_ticks + (ms() - began_ms) * HZ / 1000;
 }
 
+/* --- on a veth ------------------------------------------------------------------------------- */
+
+/* What is written to one end comes in at the other, where our XDP program is; -1: test_run. */
+static int wire = -1;
+static __u32 wire_ifindex;
+
+static void wire_zone(__u16 zone)
+{
+	if (wire >= 0)
+		put_iface(wire_ifindex, CT_IF_ACTIVE | CT_IF_CONFIRM_XDP, CT_HOOK_NATIVE, zone);
+}
+
+/* Frames are for nobody's address, so the stack leaves them alone when XDP has let them pass. */
+void ours_open_veth(void)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET };
+
+	world_begin(XDP);
+	if (system("ip link add cv0 mtu 3400 type veth peer name cv1 mtu 3400 && "
+		   "sysctl -qw net.ipv6.conf.cv0.disable_ipv6=1 net.ipv6.conf.cv1.disable_ipv6=1 && "
+		   "ip link set cv0 up && ip link set cv1 up"))
+		exit(2);
+	wire_ifindex = if_nametoindex("cv1");
+	to.sll_ifindex = (int)if_nametoindex("cv0");
+	wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (wire < 0 || bind(wire, (void *)&to, sizeof(to)) ||
+	    bpf_xdp_attach((int)wire_ifindex, bpf_program__fd(skel->progs.ct_xdp), XDP_FLAGS_DRV_MODE,
+			   NULL)) {
+		printf("ours: XDP on a veth: %s\n", strerror(errno));
+		exit(2);
+	}
+}
+
+/* The counter that has grown, of n; -1: none. */
+static int grown(const __u64 *before, const __u64 *after, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (after[i] != before[i])
+			return i;
+	return -1;
+}
+
+static struct seen send_by_wire(const struct pkt *p)
+{
+	struct seen s = { .class = NO_CLASS };
+	struct ct_stats before = get_stats(), after;
+	uint64_t patience = ms() + 1000;
+
+	if (send(wire, p->data, p->len, 0) != (ssize_t)p->len)
+		s.wrong = "the veth does not take the frame";
+	while (s.class == NO_CLASS && !s.wrong) {
+		after = get_stats();
+		s.class = grown(before.packets[CT_INGRESS], after.packets[CT_INGRESS], CT_CLASS_MAX);
+		if (s.class < 0 && ms() > patience)
+			s.wrong = "the frame did not arrive";
+		s.class = s.class < 0 ? NO_CLASS : s.class;
+	}
+	if (!s.wrong && grown(before.reasons, after.reasons, CT_R_MAX) > 0)
+		s.reason = grown(before.reasons, after.reasons, CT_R_MAX);
+	return s;
+}
+
 void ours_begin(enum hook hook)
 {
 	world_begin(hook);
+	wire_zone(0);
 	listen_begin(0, 1 << CT_EV_NEW | 1 << CT_EV_UPDATE | 1 << CT_EV_DESTROY, 1 << 16);
 	began_ms = ms();
 	began_ticks = *world_now;
@@ -60,9 +130,11 @@ static struct seen say(const struct say *s, bool v6)
 	static struct pkt p;
 
 	if (s->zone != zone_now)
-		put_zone(s->zone);
+		put_zone(s->zone), wire_zone(s->zone);
 	zone_now = s->zone;
 	say_build(&p, s, v6, false, talk.hook);
+	if (wire >= 0)
+		return send_by_wire(&p);
 	return send_frame(hook, p.data, p.len, segs ? &skb : NULL);
 }
 

@@ -23,3 +23,10 @@ test_random_conversations() {
 	run "$O/tests/diff/diff" -n 4000 -s "${SEED:-1}"
 	echo "$OUT" | tail -n 3
 }
+
+# And where packets come over a veth to native XDP, instead of by test_run.
+test_on_a_veth() {
+	build_diff
+	run "$O/tests/diff/diff" -h veth -n 1000 -s "${SEED:-1}"
+	echo "$OUT" | tail -n 3
+}
