@@ -93,7 +93,6 @@ initrd() {
 		mount -t bpf bpf /new/sys/fs/bpf
 		mount -t devtmpfs dev /new/dev
 		mount -t tmpfs run /new/run
-		mount -t tmpfs tmp /new/tmp
 		ln -s /proc/self/fd /new/dev/fd
 		mkdir -p /new/lib/modules /new/dev/shm
 		ln -sfn "$1/lib/modules/$2" "/new/lib/modules/$2"
