@@ -210,7 +210,7 @@ static int set_drop_invalid(const struct instance *in)
 
 	if (!s)
 		return 1;
-	__atomic_store_n(&s->knob[CT_K_DROP_INVALID], 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->knob.drop_invalid, 1, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
 	return 0;
 }

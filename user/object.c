@@ -57,14 +57,14 @@ static int fill_settings(struct ct_bpf *skel, const struct object_options *optio
 	};
 	__u32 zero = 0;
 
-#define X(id, key, seconds, help) s.timeout[CT_T_##id] = (uint64_t)(seconds) * s.hz;
+#define X(id, key, seconds, help) s.timeout.key = (uint64_t)(seconds) * s.hz;
 	CT_TIMEOUTS(X)
 #undef X
-#define X(id, key, value, largest, help) s.knob[CT_K_##id] = value;
+#define X(id, key, value, largest, help) s.knob.key = value;
 	CT_KNOBS(X)
 #undef X
-	s.knob[CT_K_MAX] = max;
-	s.knob[CT_K_DROP_INVALID] = options->drop_invalid;
+	s.knob.max = max;
+	s.knob.drop_invalid = options->drop_invalid;
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.settings), &zero, &s, BPF_ANY) ||
 	    bpf_map_update_elem(bpf_map__fd(skel->maps.state), &zero, &st, BPF_ANY))
 		return -errno;
