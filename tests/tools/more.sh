@@ -11,6 +11,7 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
+		poke) tool_plain "$name" -lbpf -lelf -lz ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
 		*) tool_bpf "$name" ;;
 		esac
@@ -27,7 +28,7 @@ tool_bpf() {
 tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
 	older "$to" "$from" "$TOP"/tests/tools/*.h || return 0
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to" "${@:2}"
 }
 
 # A program made of ctloader's own parts: everything but its main(). Its messages pass through the
