@@ -231,8 +231,7 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 			if (err == -EPERM || err == -EACCES)
 				return fail("permission denied", "run as root", "no place for pins");
 			if (err == -EBUSY)
-				return fail("another ctloader is at work on it",
-					    "wait for it, or end it", "instance %s", in->name);
+				return instance_busy(in);
 			return fail(strerror(-err), NULL, "no place for pins");
 		}
 		err = instance_check(in, &st);
@@ -258,19 +257,6 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		return 1;
 	}
 	return 0;
-}
-
-/* Tell the listeners that nothing follows. Their rings are theirs: what is in them can be read. */
-static void end_listeners(const struct instance *in)
-{
-	size_t size = CT_LISTENERS * sizeof(struct ct_listener);
-	struct ct_listener *l = mapped(in, "listener_state", size);
-
-	if (!l)
-		return;
-	for (int i = 0; i < CT_LISTENERS; i++)
-		__atomic_store_n(&l[i].closed, 1, __ATOMIC_SEQ_CST);
-	mapped_release(l, size);
 }
 
 static int empty_stage(const struct instance *in, __u32 stage)
@@ -302,22 +288,19 @@ static int drop_unconfirmed(const struct instance *in)
 static long finish(const struct instance *in)
 {
 	struct table t;
-	long flows;
+	long flows = -1;
 
 	for (__u32 stage = 0; stage < CT_STAGE_MAX; stage++)
 		empty_stage(in, stage);
 	drop_unconfirmed(in);
-	listeners_reap(in); /* nobody waits for the dead */
-	if (table_open(&t, in))
-		return -1;
-	flows = table_flush(&t, CT_END_DETACHED);
-	table_close(&t);
-	end_listeners(in);
-	if (flows < 0) {
-		fail(strerror((int)-flows), NULL, "the table can't be emptied");
-		return -1;
+	if (!table_open(&t, in)) {
+		flows = listeners_flush(&t, CT_END_DETACHED);
+		table_close(&t);
+		if (flows < 0)
+			fail(strerror((int)-flows), NULL, "the table can't be emptied");
 	}
-	return flows;
+	listeners_end(in);
+	return flows < 0 ? -1 : flows;
 }
 
 /* Take away what is left of an instance whose network namespace has gone. */

@@ -121,13 +121,22 @@ int instance_fd(const struct instance *in, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int instance_gone(void)
+{
+	return fail("not loaded", "run 'ctloader attach' first", "table");
+}
+
 int instance_need(const struct instance *in, const char *name)
 {
+	char state[PATH_MAX + 16];
 	int fd = instance_fd(in, name);
 
 	if (fd >= 0)
 		return fd;
-	if (fd == -ENOENT)
+	snprintf(state, sizeof(state), "%s/state", in->dir);
+	if (fd == -ENOENT && access(state, F_OK)) /* detached meanwhile */
+		instance_gone();
+	else if (fd == -ENOENT)
 		fail("missing", "run 'ctloader attach' to repair the instance", "%s/%s", in->dir,
 		     name);
 	else
@@ -171,7 +180,7 @@ int instance_open(struct instance *in)
 	case -ENOENT:
 		if (geteuid())
 			return fail("no instance is visible here", "run as root", "permission");
-		return fail("not loaded", "run 'ctloader attach' first", "table");
+		return instance_gone();
 	case -EACCES:
 	case -EPERM:
 		return fail("permission denied", "run as root", "table");
@@ -194,11 +203,21 @@ int instance_lock(struct instance *in)
 		return 0;
 	in->lock = -1;
 	if (err == -ENOENT)
-		return fail("not loaded", "run 'ctloader attach' first", "table");
+		return instance_gone();
 	if (err == -EBUSY)
-		return fail("another ctloader is at work on it", "wait for it, or end it",
-			    "instance %s", in->name);
+		return instance_busy(in);
 	return fail(strerror(-err), NULL, "%s", in->dir);
+}
+
+int instance_busy(const struct instance *in)
+{
+	char why[80] = "another ctloader is at work on it";
+	pid_t pid = pins_holder(AT_FDCWD, in->dir);
+
+	if (pid)
+		snprintf(why, sizeof(why), "another ctloader, process %d, is at work on it",
+			 (int)pid);
+	return fail(why, "wait for it, or end it", "instance %s", in->name);
 }
 
 unsigned int clock_hz(void)

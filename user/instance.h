@@ -39,12 +39,16 @@ uint64_t netns_cookie(void);
 int instance_check(const struct instance *in, struct ct_state *st);
 /* Find the pinned instance. Reports when there is none, or it is of another build; 0 or 1. */
 int instance_open(struct instance *in);
+/* Report that there is no such instance, or no longer. Returns 1. */
+int instance_gone(void);
 /* A pinned map or program by its path below the instance, e.g. "ct4", "progs/ct_ctl_get". fd or -errno. */
 int instance_fd(const struct instance *in, const char *name);
 /* The same, reporting failure. fd or -1. */
 int instance_need(const struct instance *in, const char *name);
 /* Hold the instance against other loaders; waits. 0 or 1, reported. */
 int instance_lock(struct instance *in);
+/* Report who holds it. Returns 1. */
+int instance_busy(const struct instance *in);
 void instance_close(struct instance *in);
 
 /*

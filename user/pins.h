@@ -12,6 +12,7 @@
 #define PINS_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * The directory of instance `name` (".../ctloader/NAME") into `dir`. 0, -ENOENT when there is no
@@ -25,6 +26,8 @@ int pins_find(const char *name, char *dir, size_t size);
 int pins_make(const char *name, char *dir, size_t size, int *lock);
 /* Lock an instance's directory that exists. Likewise; -ENOENT if it has gone meanwhile. */
 int pins_lock(const char *dir, int *lock);
+/* The process that has a flock on a directory, by its path from `at` on; 0 if that can't be known. */
+pid_t pins_holder(int at, const char *path);
 /*
  * Remove the instance's directory with everything in it, and the mount if it was ours and the
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.

@@ -77,12 +77,9 @@ stat_of() { ctl stats -o json | jq "$1"; }
 # pins: the directory of the router's instance.
 pins() { ctl status -o json | jq -r .pins; }
 
-# listening N: so many listeners have registered with the router's instance, and none is at it.
+# listening N: so many listeners have registered with the router's instance: the ring comes last.
 listening() {
-	local pins
-	pins=$(pins)
-	want_eq "$(find "$pins" -maxdepth 1 -name 'listener-*' | wc -l)" "$1" listeners
-	flock -n "$pins" true
+	want_eq "$(bpftool -j map dump pinned "$(pins)/listeners" | jq length)" "$1" listeners
 }
 
 # shared_bpffs: host_bpffs, which want_detached then expects to be there.
