@@ -96,6 +96,9 @@ initrd() {
 		ln -s /proc/self/fd /new/dev/fd
 		mkdir -p /new/lib/modules /new/dev/shm
 		ln -sfn "$1/lib/modules/$2" "/new/lib/modules/$2"
+		printf '#!/bin/sh\nexec chroot /new /sbin/modprobe "\$@"\n' >/bin/load
+		chmod +x /bin/load
+		echo /bin/load >/proc/sys/kernel/modprobe
 		chroot /new /bin/bash "$1/command" </new/dev/ttyS0 >/new/dev/ttyS0 2>&1
 		poweroff -f
 	END
