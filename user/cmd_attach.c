@@ -303,18 +303,29 @@ static long finish(const struct instance *in)
 	return flows < 0 ? -1 : flows;
 }
 
+/* All its interfaces have gone, and its namespace is nowhere to be found. */
+static bool orphaned(const struct instance *in)
+{
+	struct ct_state st;
+
+	return instance_check(in, &st) == -EXDEV && hookings_orphaned(in) && !netns_found(st.netns);
+}
+
 /* Take away what is left of an instance whose network namespace has gone. */
 static int remove_orphan(const char *name, const char *dir, void *arg)
 {
 	struct instance in = { .lock = -1 };
-	struct ct_state st;
 
 	(void)arg;
 	snprintf(in.name, sizeof(in.name), "%s", name);
 	snprintf(in.dir, sizeof(in.dir), "%s", dir);
-	if (instance_check(&in, &st) != -EXDEV || !hookings_orphaned(&in) ||
-	    pins_lock(in.dir, &in.lock))
+	/* Whoever has it locked is at work on it. Seen without the lock it may have been half done. */
+	if (!orphaned(&in) || pins_try_lock(in.dir, &in.lock))
 		return 0;
+	if (!orphaned(&in)) {
+		instance_close(&in);
+		return 0;
+	}
 	verbose("instance %s: its network namespace has gone, removed", name);
 	finish(&in);
 	pins_remove(in.dir, &in.lock);
@@ -495,7 +506,6 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 	struct hooking *all = NULL;
 	struct hookings hs = {};
 	bool keep = false, every = false, json = false;
-	struct ct_state st;
 	struct opts o;
 	int id, n, code = 1;
 
@@ -518,8 +528,7 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
-	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) &&
-	    instance_check(in, &st) == -EXDEV && hookings_orphaned(in))
+	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && orphaned(in))
 		return remove_orphan(in->name, in->dir, NULL);
 	if (instance_open(in) || instance_lock(in) || instance_open(in))
 		return 1;

@@ -33,6 +33,11 @@ int instance_init(struct instance *in, const struct global *g);
 /* What names a network namespace for as long as the machine runs. */
 uint64_t netns_cookie(void);
 /*
+ * Whether the namespace of that cookie is to be found: it has a process, or is mounted somewhere. If
+ * not it may yet live, by a descriptor or a socket that somebody holds.
+ */
+bool netns_found(uint64_t cookie);
+/*
  * Is what is pinned at in->dir an instance of this build and namespace? Its state into *st. 0;
  * -ENOENT: nothing, or not whole; -EPROTO: of another build; -EXDEV: of another namespace.
  */

@@ -173,27 +173,34 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
 
 /*
  * Lock what is at `path`, a file or directory, opened with `flags`: a descriptor, whose closing
- * unlocks. The wait for somebody else is bounded: -EBUSY. -ENOENT if it has gone meanwhile.
+ * unlocks. -EWOULDBLOCK; -ENOENT if it has gone meanwhile: whoever had it may have removed it.
  */
+static int try_lock_path(const char *path, int flags)
+{
+	int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600), err = ENOENT;
+	struct stat opened, named;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		err = errno;
+	else if (!fstat(fd, &opened) && !stat(path, &named) && opened.st_ino == named.st_ino &&
+		 opened.st_dev == named.st_dev)
+		return fd;
+	close(fd);
+	return -err;
+}
+
+/* The same, with a bounded wait for somebody else: -EBUSY. */
 static int lock_path(const char *path, int flags)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 
 	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
-		struct stat opened, named;
-		int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+		int fd = try_lock_path(path, flags);
 
-		if (fd < 0)
-			return -errno;
-		if (!flock(fd, LOCK_EX | LOCK_NB)) {
-			/* Whoever had it may have removed it. */
-			if (!fstat(fd, &opened) && !stat(path, &named) &&
-			    opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
-				return fd;
-			close(fd);
-			return -ENOENT;
-		}
-		close(fd);
+		if (fd != -EWOULDBLOCK)
+			return fd;
 		nanosleep(&pause, NULL);
 	}
 	return -EBUSY;
@@ -286,6 +293,16 @@ static int unmount_own(void)
 int pins_lock(const char *dir, int *lock)
 {
 	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY);
+
+	if (fd < 0)
+		return fd;
+	*lock = fd;
+	return 0;
+}
+
+int pins_try_lock(const char *dir, int *lock)
+{
+	int fd = try_lock_path(dir, O_RDONLY | O_DIRECTORY);
 
 	if (fd < 0)
 		return fd;

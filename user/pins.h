@@ -26,6 +26,8 @@ int pins_find(const char *name, char *dir, size_t size);
 int pins_make(const char *name, char *dir, size_t size, int *lock);
 /* Lock an instance's directory that exists. Likewise; -ENOENT if it has gone meanwhile. */
 int pins_lock(const char *dir, int *lock);
+/* The same without waiting: -EWOULDBLOCK. */
+int pins_try_lock(const char *dir, int *lock);
 /* The process that has a flock on a directory, by its path from `at` on; 0 if that can't be known. */
 pid_t pins_holder(int at, const char *path);
 /*
