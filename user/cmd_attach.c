@@ -303,26 +303,30 @@ static long finish(const struct instance *in)
 	return flows < 0 ? -1 : flows;
 }
 
-/* All its interfaces have gone, and its namespace is nowhere to be found. */
-static bool orphaned(const struct instance *in)
+/*
+ * All its interfaces have gone, and its namespace is nowhere to be found. Without links nothing tells
+ * whether the interfaces have gone; then it has to be named by who wants it to be taken away.
+ */
+static bool orphaned(const struct instance *in, bool named)
 {
 	struct ct_state st;
+	bool alive;
 
-	return instance_check(in, &st) == -EXDEV && hookings_orphaned(in) && !netns_found(st.netns);
+	return instance_check(in, &st) == -EXDEV && (hookings_links(in, &alive) || named) &&
+	       !alive && !netns_found(st.netns);
 }
 
-/* Take away what is left of an instance whose network namespace has gone. */
-static int remove_orphan(const char *name, const char *dir, void *arg)
+/* Take away what is left of an instance whose network namespace has gone. `named`: not NULL. */
+static int remove_orphan(const char *name, const char *dir, void *named)
 {
 	struct instance in = { .lock = -1 };
 
-	(void)arg;
 	snprintf(in.name, sizeof(in.name), "%s", name);
 	snprintf(in.dir, sizeof(in.dir), "%s", dir);
 	/* Whoever has it locked is at work on it. Seen without the lock it may have been half done. */
-	if (!orphaned(&in) || pins_try_lock(in.dir, &in.lock))
+	if (!orphaned(&in, named) || pins_try_lock(in.dir, &in.lock))
 		return 0;
-	if (!orphaned(&in)) {
+	if (!orphaned(&in, named)) {
 		instance_close(&in);
 		return 0;
 	}
@@ -528,8 +532,8 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
-	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && orphaned(in))
-		return remove_orphan(in->name, in->dir, NULL);
+	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && orphaned(in, true))
+		return remove_orphan(in->name, in->dir, in->name);
 	if (instance_open(in) || instance_lock(in) || instance_open(in))
 		return 1;
 
