@@ -207,8 +207,8 @@ long listeners_flush(struct table *t, enum ct_end reason)
 	struct listeners ls;
 	long n;
 
-	if (listeners_open(&ls, t->in))
-		return -EIO;
+	if (listeners_open(&ls, t->in)) /* an instance ends, whatever it lacks */
+		return reason == CT_END_DETACHED ? table_flush(t, reason) : -ENOENT;
 	reap(&ls); /* nobody waits for the dead */
 	read_losses(&ls, before);
 	n = table_flush(t, reason);

@@ -67,7 +67,7 @@ void listener_close(struct listener *l, bool drain);
 
 /*
  * Empty the table, by table_flush(), and say which listeners did not take their events. The number
- * of flows deleted, or -errno.
+ * of flows deleted, or -errno; -ENOENT, reported: the instance has gone meanwhile.
  */
 long listeners_flush(struct table *t, enum ct_end reason);
 /* Tell all that nothing follows. Their rings are theirs: what is in them can be read. */

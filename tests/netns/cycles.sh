@@ -6,7 +6,8 @@
 # leaked. Attached in the other order, and detached in this one with a grace period after each step,
 # the two may come and go under any traffic.
 #
-# CYCLES=N makes N cycles at each hook in place of 60.
+# CYCLES=N makes N cycles at each hook in place of 60: CYCLES=1000 LIMIT=7200 tests/run.sh cycles.sh is
+# the full test, 2000 cycles and 500 more with upgrades.
 # TIMEOUT: 600
 
 # shellcheck source=tests/tools/more.sh
@@ -83,9 +84,14 @@ test_real_order_does_not_leak() {
 
 # ---- (b) Under load -----------------------------------------------------------------------------
 
-# A ping flood, and UDP streams in both directions, IPv4 and IPv6, each request numbered; and new
-# flows all the time, counted at the other end.
+# A ping flood, and UDP streams in both directions, IPv4 and IPv6, each request numbered; new flows all
+# the time, counted at the other end; and TCP downloads both ways, one after the other, byte by byte.
 load_on() {
+	rm -f "$T/enough"
+	serve tcp_b in_b traffic tcp-serve 80
+	serve tcp_a in_a traffic tcp-serve 80
+	start get4 downloads in_a 10.0.2.1
+	start get6 downloads in_b fd00:1::1
 	serve echo_b in_b traffic udp-echo 7
 	serve echo_a in_a traffic udp-echo 7
 	serve sink in_b traffic udp-sink 9
@@ -97,12 +103,33 @@ load_on() {
 	serve ba6 in_b traffic udp-stream fd00:1::1 7 2000
 	start flows in_a traffic flows 10.0.2.1 9 4000 1000
 }
+# downloads HOST ADDRESS: whatever went wrong, and at the end how many there were.
+DOWNLOAD=3000000
+downloads() {
+	local n=0
+	until [[ -e $T/enough ]]; do
+		"$1" timeout 60 traffic tcp-get "$2" 80 $DOWNLOAD >"$T/download.$BASHPID" 2>&1 ||
+			echo "download $n: exit code $?: $(<"$T/download.$BASHPID")"
+		n=$((n + 1))
+		sleep 0.1 # or the CPUs have no time for the rest
+	done
+	echo "$n downloads"
+}
+
 LOADS="ping4 ping6 ab4 ab6 ba4 ba6"
 
 # load_off: end it; SENT and LOST are the sums, and what was lost is shown.
 load_off() {
 	local load line sent received
 	SENT=0 LOST=0
+	touch "$T/enough"
+	for load in get4 get6; do
+		finish $load 70
+		want_match "$(output $load)" '^[1-9][0-9]* downloads$' "downloads, whole and in order"
+	done
+	echo "downloads of $DOWNLOAD bytes: $(awk '{ n += $1 } END { print n }' "$T"/get[46].out), all intact"
+	stop tcp_a
+	stop tcp_b
 	stop flows
 	sent=$(awk '{ print $2 }' "$T/flows.out")
 	for load in $LOADS; do stop "$load"; done
@@ -123,11 +150,13 @@ load_off() {
 
 # A cycle is attach and detach. Most are the whole life of an instance; every tenth has a listener,
 # whose stream must end by itself; every third keeps the table, so that what is in it can be looked
-# at after the detach.
+# at after the detach. What is given behind is done in each, while it is attached.
 cycles() {
 	local hook=$1 n=$2 i
+	shift 2
 	for ((i = 1; i <= n; i++)); do
 		ctl attach --hook "$hook" ra rb >/dev/null
+		(($# == 0)) || "$@"
 		if ((i % 10 == 0)); then
 			start "events$i" ctl events -e destroy -p icmp -f ipv4
 			wait_for 5 listening 1
@@ -194,6 +223,19 @@ test_cycles_native() {
 	# Both are a few by chance: three standard deviations.
 	want_num "$LOST" -le "$(awk -v n="$bare" 'BEGIN { print int(n + 3 * sqrt(n + 1) + 1) }')" \
 		"packets lost in $CYCLES cycles, where a bare XDP_PASS loses $bare"
+	want_detached
+}
+
+# The same with an upgrade in every cycle; at tc, where a lost packet is ours.
+test_cycles_with_upgrade() {
+	need_probe "ctloader upgrade" grep -qw upgrade <("$CTLOADER" help)
+	CROSSED='{}'
+	load_on
+	cycles tc $((CYCLES / 2)) run ctl upgrade
+	load_off
+	echo "packets that crossed a change: $CROSSED"
+	want_eq "$LOST" 0 "packets lost in $((CYCLES / 2)) cycles with an upgrade"
+	want_num "$SENT" -gt 50000 "packets sent"
 	want_detached
 }
 
