@@ -42,7 +42,11 @@ bool netns_found(uint64_t cookie);
  * -ENOENT: nothing, or not whole; -EPROTO: of another build; -EXDEV: of another namespace.
  */
 int instance_check(const struct instance *in, struct ct_state *st);
-/* Find the pinned instance. Reports when there is none, or it is of another build; 0 or 1. */
+/* Its map `epoch`, whatever build it is of. 0 or -errno. */
+int instance_epoch(const struct instance *in, struct ct_epoch *e);
+/* Is this pin there? 0, -ENOENT, -errno. */
+int instance_has(const struct instance *in, const char *name);
+/* Find the pinned instance, and put it right if its last loader died at work. Reports when there is none, or it is of another build; 0 or 1. */
 int instance_open(struct instance *in);
 /* Report that there is no such instance, or no longer. Returns 1. */
 int instance_gone(void);

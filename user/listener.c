@@ -19,9 +19,10 @@
 #include "pins.h"
 #include "table.h"
 
-#define SLOTS_SIZE (CT_LISTENERS * sizeof(struct ct_listener))
+/* A bit of `closed`: it was not this listener that was sent away, the instance has ended. */
+#define CLOSED_FOR_GOOD 2U
 
-/* What of ct_state.listening is masks; there are more bits than types. */
+/* What of ct_listeners.listening is masks; there are more bits than types. */
 #define LISTENING_MASKS 0xffU
 _Static_assert(CT_EV_MAX <= 8, "a mask fits into LISTENING_MASKS");
 
@@ -106,13 +107,13 @@ static void leave_place(const struct listeners *ls, unsigned int slot, int fd)
  */
 static void update_listening(const struct listeners *ls)
 {
-	uint32_t *word = &ls->state->listening;
+	uint32_t *word = &ls->map->listening;
 	uint32_t old = __atomic_load_n(word, __ATOMIC_SEQ_CST), any;
 
 	do {
 		any = 0;
 		for (unsigned int i = 0; i < CT_LISTENERS; i++)
-			any |= __atomic_load_n(&ls->slots[i].mask, __ATOMIC_SEQ_CST);
+			any |= __atomic_load_n(&ls->map->slot[i].mask, __ATOMIC_SEQ_CST);
 		any = ((old | LISTENING_MASKS) + 1) | (any & LISTENING_MASKS);
 	} while (!__atomic_compare_exchange_n(word, &old, any, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_SEQ_CST));
@@ -124,7 +125,7 @@ static void update_listening(const struct listeners *ls)
  */
 static void clear_place(const struct listeners *ls, unsigned int slot)
 {
-	__atomic_store_n(&ls->slots[slot].mask, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&ls->map->slot[slot].mask, 0, __ATOMIC_SEQ_CST);
 	bpf_map_delete_elem(ls->rings, &slot);
 }
 
@@ -135,7 +136,7 @@ static void reap(const struct listeners *ls)
 		int fd = lock_place(ls, i);
 
 		/* Its directory has been removed by somebody else. */
-		if (fd == -ENOENT && __atomic_load_n(&ls->slots[i].mask, __ATOMIC_SEQ_CST))
+		if (fd == -ENOENT && __atomic_load_n(&ls->map->slot[i].mask, __ATOMIC_SEQ_CST))
 			fd = take_place(ls, i);
 		if (fd < 0)
 			continue;
@@ -151,8 +152,7 @@ static void listeners_close(struct listeners *ls)
 		close(ls->rings);
 	if (ls->dir >= 0)
 		close(ls->dir);
-	mapped_release(ls->state, sizeof(*ls->state));
-	mapped_release(ls->slots, SLOTS_SIZE);
+	mapped_release(ls->map, sizeof(*ls->map));
 }
 
 /* 0 or 1, reported. */
@@ -164,10 +164,8 @@ static int listeners_open(struct listeners *ls, const struct instance *in)
 		return errno == ENOENT ? instance_gone() : fail(strerror(errno), NULL, "%s", in->dir);
 	ls->rings = instance_need(in, "listeners");
 	if (ls->rings >= 0)
-		ls->slots = mapped(in, "listener_state", SLOTS_SIZE);
-	if (ls->slots)
-		ls->state = mapped(in, "state", sizeof(*ls->state));
-	if (ls->state)
+		ls->map = mapped(in, "listener_state", sizeof(*ls->map));
+	if (ls->map)
 		return 0;
 	listeners_close(ls);
 	return 1;
@@ -178,7 +176,7 @@ static int listeners_open(struct listeners *ls, const struct instance *in)
 static void read_losses(const struct listeners *ls, uint64_t lost[])
 {
 	for (unsigned int i = 0; i < CT_LISTENERS; i++)
-		lost[i] = __atomic_load_n(&ls->slots[i].lost, __ATOMIC_ACQUIRE);
+		lost[i] = __atomic_load_n(&ls->map->slot[i].lost, __ATOMIC_ACQUIRE);
 }
 
 static void tell_losses(const struct listeners *ls, const uint64_t before[])
@@ -219,11 +217,11 @@ long listeners_flush(struct table *t, enum ct_end reason)
 
 void listeners_end(const struct instance *in)
 {
-	struct ct_listener *slots = mapped(in, "listener_state", SLOTS_SIZE);
+	struct ct_listeners *map = mapped(in, "listener_state", sizeof(*map));
 
-	for (int i = 0; slots && i < CT_LISTENERS; i++)
-		__atomic_store_n(&slots[i].closed, 1, __ATOMIC_SEQ_CST);
-	mapped_release(slots, SLOTS_SIZE);
+	for (int i = 0; map && i < CT_LISTENERS; i++)
+		__atomic_fetch_or(&map->slot[i].closed, CLOSED_FOR_GOOD, __ATOMIC_SEQ_CST);
+	mapped_release(map, sizeof(*map));
 }
 
 /* --- registering ------------------------------------------------------------------------------ */
@@ -254,13 +252,15 @@ static int claim_place(struct listener *l)
 
 /*
  * Begin from zero, with nothing of who had the place before. The ring comes last: without one an
- * event is neither delivered nor lost. `closed` is never taken back: an instance ends once.
+ * event is neither delivered nor lost. That the instance has ended is never taken back: it may have
+ * while we registered.
  */
 static int register_ring(struct listener *l, uint32_t mask)
 {
-	struct ct_listener *mine = &l->all.slots[l->slot];
+	struct ct_listener *mine = &l->all.map->slot[l->slot];
 
 	clear_place(&l->all, l->slot);
+	__atomic_fetch_and(&mine->closed, CLOSED_FOR_GOOD, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->delivered, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->lost, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->mask, mask, __ATOMIC_SEQ_CST);
@@ -281,10 +281,10 @@ static uint64_t give_back(struct listener *l)
 
 	if (!still_there(l->dir)) {
 		close(l->dir);
-		return __atomic_load_n(&l->all.slots[l->slot].lost, __ATOMIC_ACQUIRE);
+		return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
 	}
 	clear_place(&l->all, l->slot);
-	lost = __atomic_load_n(&l->all.slots[l->slot].lost, __ATOMIC_ACQUIRE);
+	lost = __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
 	update_listening(&l->all);
 	leave_place(&l->all, l->slot, l->dir);
 	return lost;
@@ -309,7 +309,7 @@ static int take_record(void *ctx, void *data, size_t size)
 	uint64_t missing;
 
 	/* A record of a kind we do not know, or of a program older than its oldest: it counts. */
-	if (size < sizeof(*ev) || ev->length < sizeof(*ev) || ev->type >= CT_EV_MAX) {
+	if (size < l->least || ev->length < l->least || ev->type >= CT_EV_MAX) {
 		l->seq++;
 		return 0;
 	}
@@ -329,7 +329,7 @@ static void last_losses(struct listener *l, uint64_t lost)
 
 int listener_poll(struct listener *l, int timeout_ms)
 {
-	const struct ct_listener *mine = &l->all.slots[l->slot];
+	const struct ct_listener *mine = &l->all.map->slot[l->slot];
 	int n = ring_buffer__poll(l->reader, timeout_ms);
 	bool closed;
 
@@ -373,7 +373,10 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 {
 	int err;
 
-	*l = (struct listener){ .dir = -1, .ring = -1, .each = each, .arg = arg };
+	*l = (struct listener){
+		.dir = -1, .ring = -1, .each = each, .arg = arg,
+		.least = l->least ? l->least : sizeof(struct ct_event),
+	};
 	if (listeners_open(&l->all, in))
 		return 1;
 	reap(&l->all);

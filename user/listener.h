@@ -10,6 +10,7 @@
 #define LISTENER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../include/ct_config.h"
@@ -28,10 +29,9 @@ typedef bool listener_fn(const struct ct_event *ev, uint64_t seq, uint64_t lost,
 
 /* What those of one instance share. */
 struct listeners {
-	int dir;                   /* of the instance */
-	int rings;                 /* the map `listeners` */
-	struct ct_listener *slots; /* the map `listener_state` */
-	struct ct_state *state;    /* the map `state`, for `listening` */
+	int dir;                  /* of the instance */
+	int rings;                /* the map `listeners` */
+	struct ct_listeners *map; /* the map `listener_state` */
 };
 
 struct listener {
@@ -40,6 +40,7 @@ struct listener {
 	int dir;                    /* locked: the slot is ours */
 	int ring;
 	struct ring_buffer *reader;
+	size_t least;               /* bytes of the shortest record that is one; 0: a struct ct_event */
 	uint64_t seq;               /* of the last record */
 	uint64_t lost;              /* reported so far */
 	listener_fn *each;

@@ -173,35 +173,29 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
 
 /*
  * Lock what is at `path`, a file or directory, opened with `flags`: a descriptor, whose closing
- * unlocks. -EWOULDBLOCK; -ENOENT if it has gone meanwhile: whoever had it may have removed it.
+ * unlocks. The wait for somebody else is bounded: -EBUSY. -ENOENT if it has gone meanwhile.
  */
-static int try_lock_path(const char *path, int flags)
-{
-	int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600), err = ENOENT;
-	struct stat opened, named;
-
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB))
-		err = errno;
-	else if (!fstat(fd, &opened) && !stat(path, &named) && opened.st_ino == named.st_ino &&
-		 opened.st_dev == named.st_dev)
-		return fd;
-	close(fd);
-	return -err;
-}
-
-/* The same, with a bounded wait for somebody else: -EBUSY. */
-static int lock_path(const char *path, int flags)
+static int lock_path(const char *path, int flags, int wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 
-	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
-		int fd = try_lock_path(path, flags);
+	for (int waited = 0; waited <= wait_ms; waited += 20) {
+		struct stat opened, named;
+		int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-		if (fd != -EWOULDBLOCK)
-			return fd;
-		nanosleep(&pause, NULL);
+		if (fd < 0)
+			return -errno;
+		if (!flock(fd, LOCK_EX | LOCK_NB)) {
+			/* Whoever had it may have removed it. */
+			if (!fstat(fd, &opened) && !stat(path, &named) &&
+			    opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
+				return fd;
+			close(fd);
+			return -ENOENT;
+		}
+		close(fd);
+		if (waited < wait_ms)
+			nanosleep(&pause, NULL);
 	}
 	return -EBUSY;
 }
@@ -210,12 +204,12 @@ static int lock_path(const char *path, int flags)
  * Everything that mounts or unmounts, makes or removes the top directories, does so one at a time:
  * under a lock that only root can take, because whoever can open it can hold us up.
  */
-static int lock_run(void)
+static int lock_run(int wait_ms)
 {
 	int fd;
 
 	do
-		fd = lock_path(RUN_LOCK, O_RDWR | O_CREAT);
+		fd = lock_path(RUN_LOCK, O_RDWR | O_CREAT, wait_ms);
 	while (fd == -ENOENT && !access("/run", F_OK));
 	return fd;
 }
@@ -290,9 +284,9 @@ static int unmount_own(void)
 	return 0;
 }
 
-int pins_lock(const char *dir, int *lock)
+static int lock_dir(const char *dir, int *lock, int wait_ms)
 {
-	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY);
+	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY, wait_ms);
 
 	if (fd < 0)
 		return fd;
@@ -300,14 +294,14 @@ int pins_lock(const char *dir, int *lock)
 	return 0;
 }
 
+int pins_lock(const char *dir, int *lock)
+{
+	return lock_dir(dir, lock, LOCK_WAIT_MS);
+}
+
 int pins_try_lock(const char *dir, int *lock)
 {
-	int fd = try_lock_path(dir, O_RDONLY | O_DIRECTORY);
-
-	if (fd < 0)
-		return fd;
-	*lock = fd;
-	return 0;
+	return lock_dir(dir, lock, 0);
 }
 
 pid_t pins_holder(int at, const char *path)
@@ -342,7 +336,7 @@ static void remove_top(const char *top)
 
 static int make_dirs(const char *name, char *dir, size_t size)
 {
-	int run = lock_run(), err = 0;
+	int run = lock_run(LOCK_WAIT_MS), err = 0;
 	char top[PATH_MAX];
 
 	if (run < 0)
@@ -389,6 +383,26 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path) && errno != ENOENT; /* a listener that leaves takes its own away */
 }
 
+void pins_tidy(void)
+{
+	char top[PATH_MAX];
+	int run;
+
+	/* place_path(2) and (3) are our own mount. */
+	if (access(RUN_LOCK, F_OK) && !is_bpffs(place_path(2)) && !is_bpffs(place_path(3)))
+		return;
+	run = lock_run(0);
+	if (run < 0)
+		return;
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!is_bpffs(place_path(i)))
+			continue;
+		snprintf(top, sizeof(top), "%s" SUBDIR, place_path(i));
+		remove_top(top);
+	}
+	unlock_run(run);
+}
+
 /*
  * `state` goes first, so that what is left if we are killed is not taken for an instance. Listeners
  * that are about to begin take no lock: each may make one directory more, as long as its maps are
@@ -413,7 +427,7 @@ static int remove_tree(const char *dir)
 
 int pins_remove(const char *dir, int *lock)
 {
-	int run = lock_run(), err;
+	int run = lock_run(LOCK_WAIT_MS), err;
 	char top[PATH_MAX];
 
 	if (run < 0)

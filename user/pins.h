@@ -26,8 +26,10 @@ int pins_find(const char *name, char *dir, size_t size);
 int pins_make(const char *name, char *dir, size_t size, int *lock);
 /* Lock an instance's directory that exists. Likewise; -ENOENT if it has gone meanwhile. */
 int pins_lock(const char *dir, int *lock);
-/* The same without waiting: -EWOULDBLOCK. */
+/* The same, without waiting: -EBUSY. */
 int pins_try_lock(const char *dir, int *lock);
+/* Take away what a loader that died has left of the places for pins: a mount without an instance. */
+void pins_tidy(void);
 /* The process that has a flock on a directory, by its path from `at` on; 0 if that can't be known. */
 pid_t pins_holder(int at, const char *path);
 /*
