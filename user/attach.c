@@ -565,28 +565,28 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 	return n;
 }
 
-bool hookings_orphaned(const struct instance *in)
+int hookings_links(const struct instance *in, bool *alive)
 {
 	char path[PATH_MAX + 16];
-	bool alive = false;
 	struct dirent *d;
 	int links = 0;
 	DIR *dir;
 
+	*alive = false;
 	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
 	dir = opendir(path);
-	while (dir && !alive && (d = readdir(dir))) {
+	while (dir && (d = readdir(dir))) {
 		char pin[PATH_MAX + NAME_MAX + 32];
 
 		if (d->d_name[0] == '.')
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
-		alive = link_at(pin) != 0;
+		*alive |= link_at(pin) != 0;
 		links++;
 	}
 	if (dir)
 		closedir(dir);
-	return links && !alive;
+	return links;
 }
 
 /* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */

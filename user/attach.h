@@ -64,11 +64,8 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
 int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 
-/*
- * Has every interface of the instance gone, with its network namespace? Then nobody can attach to
- * it or detach from it any more.
- */
-bool hookings_orphaned(const struct instance *in);
+/* How many links the instance has, and whether one of them is on an interface still. */
+int hookings_links(const struct instance *in, bool *alive);
 
 /* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
 int hookings_attach(struct hookings *hs, enum attach_order order);
