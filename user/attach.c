@@ -16,6 +16,7 @@
 #include "grace.h"
 #include "log.h"
 #include "object.h"
+#include "xdpchain.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
 #define CT_TCX_INGRESS 46
@@ -30,11 +31,14 @@ const char *const hook_names[] = {
 
 const char *hooking_method(const struct hooking *h)
 {
-	const char *tc = h->tc == ATTACH_TC_CLSACT ? "clsact" : "tcx";
+	static const char *const methods[][2] = {
+		{ "tcx", "clsact" },
+		{ "link, tcx", "link, clsact" },
+		{ "libxdp, tcx", "libxdp, clsact" },
+	};
+	int xdp = h->xdp == ATTACH_XDP_LIBXDP ? 2 : 1;
 
-	if (h->hook == CT_HOOK_TC)
-		return tc;
-	return h->tc == ATTACH_TC_CLSACT ? "link, clsact" : "link, tcx";
+	return methods[h->hook == CT_HOOK_TC ? 0 : xdp][h->tc == ATTACH_TC_CLSACT];
 }
 
 /* --- The interface's slot in the map `ifaces` ------------------------------------------------ */
@@ -217,14 +221,36 @@ static int in_off(const struct instance *in, struct hooking *h)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* The name of the pin of what is in libxdp's chain: a program, and no link. */
+#define LIBXDP "libxdp"
+
+/* Why it is a link, where libxdp was free to be used. */
+static void explain_link(struct hooking *h)
+{
+	size_t at = strlen(h->why);
+
+	snprintf(h->why + at, sizeof(h->why) - at, "; no libxdp: %s", chain_why());
+}
+
 static int xdp_on(const struct instance *in, struct hooking *h)
 {
-	int err;
+	bool native = h->hook == CT_HOOK_NATIVE;
+	char pin[PATH_MAX + 64];
+	int err = 0;
 
-	if (h->hook != CT_HOOK_NATIVE && h->hook != CT_HOOK_GENERIC)
+	if (!native && h->hook != CT_HOOK_GENERIC)
 		return 0;
-	err = link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
-			h->hook == CT_HOOK_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+	if (h->xdp == ATTACH_XDP_LIBXDP) {
+		link_path(pin, sizeof(pin), in, h, LIBXDP);
+		err = chain_attach(in, pin, h->nic.ifindex, native, h->prio);
+		if (err == -ENOEXEC && h->xdp_automatic) {
+			h->xdp = ATTACH_XDP_LINK;
+			explain_link(h);
+		}
+	}
+	if (h->xdp == ATTACH_XDP_LINK)
+		err = link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
+				native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
 	if (!err || !h->automatic || (err != -EOPNOTSUPP && err != -EINVAL && err != -EBUSY &&
 				      err != -ENOMEM && err != -ERANGE))
 		return err;
@@ -237,7 +263,12 @@ static int xdp_on(const struct instance *in, struct hooking *h)
 
 static int xdp_off(const struct instance *in, struct hooking *h)
 {
-	return link_remove(in, h, "xdp");
+	int err = link_remove(in, h, "xdp"), err2;
+	char pin[PATH_MAX + 64];
+
+	link_path(pin, sizeof(pin), in, h, LIBXDP);
+	err2 = chain_detach(pin, h->nic.ifindex);
+	return err ? err : err2;
 }
 
 static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
@@ -350,7 +381,9 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 		todo = "use --hook tc";
 	else if (err == -EPERM)
 		todo = "run as root";
-	return fail(strerror(-err), todo, "%s: %s", h->nic.name, s->name);
+	else if (err == -ENOEXEC)
+		todo = "use --xdp link";
+	return fail(err == -ENOEXEC ? chain_why() : strerror(-err), todo, "%s: %s", h->nic.name, s->name);
 }
 
 /* Undo a step on every interface, then wait until all packets that met it have gone. */
@@ -430,7 +463,7 @@ int hookings_detach(struct hookings *hs, enum attach_order order)
 
 bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 {
-	char name[IFNAMSIZ + 16];
+	char name[IFNAMSIZ + 16], pin[PATH_MAX + 64];
 	struct ct_iface slot;
 	int map = instance_fd(in, "ifaces");
 	bool found;
@@ -459,8 +492,11 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	else
 		h->there &= clsact_attached(in, ifindex, true) &&
 			    clsact_attached(in, ifindex, false);
+	link_path(pin, sizeof(pin), in, h, LIBXDP);
+	h->xdp = access(pin, F_OK) ? ATTACH_XDP_LINK : ATTACH_XDP_LIBXDP;
 	if (h->hook != CT_HOOK_TC)
-		h->there &= link_ifindex(in, h, "xdp") == ifindex;
+		h->there &= h->xdp == ATTACH_XDP_LIBXDP ? chain_attached(pin, ifindex, &h->prio) :
+							  link_ifindex(in, h, "xdp") == ifindex;
 	return true;
 }
 
@@ -500,7 +536,7 @@ bool hookings_orphaned(const struct instance *in)
 	while (dir && !alive && (d = readdir(dir))) {
 		char pin[PATH_MAX + NAME_MAX + 32];
 
-		if (d->d_name[0] == '.')
+		if (d->d_name[0] == '.' || strstr(d->d_name, LIBXDP))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
 		alive = link_at(pin) != 0;
@@ -509,6 +545,26 @@ bool hookings_orphaned(const struct instance *in)
 	if (dir)
 		closedir(dir);
 	return links && !alive;
+}
+
+void hookings_forget(const struct instance *in)
+{
+	char path[PATH_MAX + 16];
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		char pin[PATH_MAX + NAME_MAX + 32];
+
+		if (!strstr(d->d_name, LIBXDP))
+			continue;
+		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		chain_detach(pin, atoi(d->d_name));
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */
@@ -567,8 +623,26 @@ static void choose(struct hooking *h, enum attach_hook hook, const char *owner)
 	}
 }
 
+/* libxdp, or a link, and why that; reports if what was asked for can't be. 0 or 1. */
+static int choose_xdp(struct hooking *h, enum attach_xdp xdp)
+{
+	h->xdp = xdp;
+	h->xdp_automatic = xdp == ATTACH_XDP_AUTO;
+	if (xdp == ATTACH_XDP_LINK)
+		return 0;
+	if (!chain_probe()) {
+		h->xdp = ATTACH_XDP_LIBXDP;
+		return 0;
+	}
+	if (xdp == ATTACH_XDP_LIBXDP)
+		return fail(chain_why(), "use --xdp link", "%s: --xdp libxdp", h->nic.name);
+	h->xdp = ATTACH_XDP_LINK;
+	explain_link(h);
+	return 0;
+}
+
 int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
-		 enum attach_hook hook, bool confirm_xdp)
+		 enum attach_hook hook, enum attach_xdp xdp, bool confirm_xdp)
 {
 	char owner[64] = "";
 	struct hooking old;
@@ -596,7 +670,13 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		snprintf(todo, sizeof(todo), "ip link set %s up", name);
 		return fail("interface is down", todo, "%s", name);
 	}
-	xdp_owner(nic.ifindex, owner, sizeof(owner));
+	/* A chain that can be joined is nobody's; and of no use to a link. */
+	if (hook != ATTACH_TC && xdp_owner(nic.ifindex, owner, sizeof(owner)) &&
+	    xdp != ATTACH_XDP_LINK && !chain_probe() &&
+	    chain_joinable(nic.ifindex, hook != ATTACH_GENERIC)) {
+		owner[0] = 0;
+		xdp = ATTACH_XDP_LIBXDP;
+	}
 	choose(h, hook, owner);
 	h->confirm_xdp = confirm_xdp && h->hook != CT_HOOK_TC;
 	if (confirm_xdp && h->hook == CT_HOOK_TC)
@@ -613,5 +693,5 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		snprintf(why, sizeof(why), "XDP is held by %s, which is not ours", owner);
 		return fail(why, "use --hook tc, or detach it", "%s", name);
 	}
-	return 0;
+	return choose_xdp(h, xdp);
 }

@@ -27,6 +27,12 @@ enum attach_tc {
 	ATTACH_TC_CLSACT,
 };
 
+enum attach_xdp {
+	ATTACH_XDP_AUTO,
+	ATTACH_XDP_LIBXDP,
+	ATTACH_XDP_LINK,
+};
+
 /* One interface. */
 struct hooking {
 	struct nic nic;
@@ -36,7 +42,10 @@ struct hooking {
 	bool there;         /* it was attached already */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
-	char why[128];
+	enum attach_xdp xdp; /* never AUTO once planned */
+	bool xdp_automatic; /* a link will do where libxdp's dispatcher can't take our program */
+	unsigned int prio;  /* in libxdp's chain */
+	char why[256];
 };
 
 /* Some interfaces of one instance, whose lock the caller holds. */
@@ -57,7 +66,7 @@ enum attach_order {
  * speaks against attaching. 0 or 1.
  */
 int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
-		 enum attach_hook hook, bool confirm_xdp);
+		 enum attach_hook hook, enum attach_xdp xdp, bool confirm_xdp);
 /* What the instance has for interface `ifindex`: false if nothing. */
 bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
@@ -68,13 +77,15 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in);
  * it or detach from it any more.
  */
 bool hookings_orphaned(const struct instance *in);
+/* Of an orphan: take out what is not pinned in its own directory. */
+void hookings_forget(const struct instance *in);
 
 /* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
 int hookings_attach(struct hookings *hs, enum attach_order order);
 /* Detach. What can't be undone is reported, and the rest is done all the same. 0 or 1. */
 int hookings_detach(struct hookings *hs, enum attach_order order);
 
-/* "tcx", "clsact", "link": how it is attached. */
+/* "tcx", "clsact", "link, tcx", "libxdp, tcx", ...: how it is attached. */
 const char *hooking_method(const struct hooking *h);
 extern const char *const hook_names[];
 

@@ -19,12 +19,13 @@
 #include "out.h"
 #include "pins.h"
 #include "table.h"
+#include "xdpchain.h"
 
 #define MAX_LEAST 64
 #define MAX_MOST 0xffffff
 
-enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP, OPT_TC,
-       OPT_ZONE, OPT_KEEP, OPT_ALL };
+enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP,
+       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -33,7 +34,8 @@ static const struct opt attach_options[] = {
 	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
 	{ OPT_ZONE, "zone", "N", NULL, "zone of the flows on these interfaces; 0" },
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
-	{ OPT_XDP, "xdp", "METHOD", "auto|link", "how to attach to XDP; auto" },
+	{ OPT_XDP, "xdp", "METHOD", "auto|libxdp|link", "how to attach to XDP; auto" },
+	{ OPT_XDP_PRIO, "xdp-prio", "N", NULL, "priority in libxdp's chain; 15" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
 	{ 0 },
 };
@@ -48,6 +50,8 @@ struct request {
 	enum attach_hook hook;
 	bool confirm_xdp;
 	enum attach_tc tc;
+	enum attach_xdp xdp;
+	unsigned int prio;
 	struct object_options object;
 	const char *policy;
 	__u16 zone;
@@ -73,10 +77,10 @@ static int attach_option(struct request *r, int id, const char *value)
 {
 	static const char *const hooks[] = { "auto", "native", "generic", "tc", NULL };
 	static const char *const confirms[] = { "auto", "xdp", NULL };
-	static const char *const xdps[] = { "auto", "link", NULL };
+	static const char *const xdps[] = { "auto", "libxdp", "link", NULL };
 	static const char *const tcs[] = { "auto", "tcx", "clsact", NULL };
 	unsigned int formats = 0;
-	uint64_t max, zone;
+	uint64_t max, zone, prio;
 	int n = 0;
 
 	switch (id) {
@@ -90,6 +94,12 @@ static int attach_option(struct request *r, int id, const char *value)
 		break;
 	case OPT_XDP:
 		n = word("xdp", value, xdps);
+		r->xdp = (enum attach_xdp)n;
+		break;
+	case OPT_XDP_PRIO:
+		if (!number_parse(value, 0, CHAIN_PRIO_MOST, &prio))
+			return usage_error("not a number from 0 to 65535", "--xdp-prio %s", value);
+		r->prio = (unsigned int)prio;
 		break;
 	case OPT_TC:
 		n = word("tc", value, tcs);
@@ -333,6 +343,7 @@ static int remove_orphan(const char *name, const char *dir, void *arg)
 	    pins_lock(in.dir, &in.lock))
 		return 0;
 	verbose("instance %s: its network namespace has gone, removed", name);
+	hookings_forget(&in);
 	finish(&in);
 	pins_remove(in.dir, &in.lock);
 	return 0;
@@ -376,12 +387,14 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 		    const struct request *r)
 {
 	for (size_t i = 0; i < hs->n; i++) {
-		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
+		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->xdp,
+				 r->confirm_xdp))
 			return 1;
 		if (hs->iface[i].there)
 			continue;
 		hs->iface[i].tc = r->tc;
 		hs->iface[i].zone = r->zone;
+		hs->iface[i].prio = r->prio;
 	}
 	return 0;
 }
@@ -424,7 +437,7 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 
 int cmd_attach(struct instance *in, int argc, char **argv)
 {
-	struct request r = {};
+	struct request r = { .prio = CHAIN_PRIO };
 	struct hookings hs = {};
 	bool fresh = false;
 	struct opts o;

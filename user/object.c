@@ -71,6 +71,15 @@ static int fill_settings(struct ct_bpf *skel, const struct object_options *optio
 	return 0;
 }
 
+/* All programs of an array need the same type of attachment: none serves every kernel. */
+static void no_attach_type(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+		bpf_program__set_expected_attach_type(prog, 0);
+}
+
 /* The last stage first: from the moment `in` is there, so is all that it leads to. */
 static int fill_stages(struct ct_bpf *skel)
 {
@@ -217,7 +226,6 @@ int object_load(const struct instance *in, const struct object_options *options)
 {
 	uint32_t max = options->max ? options->max : object_default_max();
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	struct bpf_program *prog;
 	struct ct_bpf *skel;
 	int err;
 
@@ -236,9 +244,7 @@ int object_load(const struct instance *in, const struct object_options *options)
 	bpf_map__set_max_entries(skel->maps.free4, max);
 	bpf_map__set_max_entries(skel->maps.free6, max);
 	bpf_map__set_max_entries(skel->maps.fragments, fragments_most());
-	/* All programs of an array need the same type of attachment: none serves every kernel. */
-	bpf_object__for_each_program(prog, skel->obj)
-		bpf_program__set_expected_attach_type(prog, 0);
+	no_attach_type(skel->obj);
 	if (getrandom((void *)skel->rodata->ct_salt, sizeof(skel->rodata->ct_salt), 0) < 0 ||
 	    getrandom((void *)&skel->rodata->ct_magic, sizeof(skel->rodata->ct_magic), 0) < 0)
 		err = -errno;
@@ -266,4 +272,77 @@ int object_load(const struct instance *in, const struct object_options *options)
 out:
 	ct_bpf__destroy(skel);
 	return err ? 1 : 0;
+}
+
+/* Does the kernel know this map by that name? It cuts names off. */
+static bool map_called(const struct bpf_map *map, const char *name)
+{
+	return !strncmp(name, bpf_map__name(map), BPF_OBJ_NAME_LEN - 1);
+}
+
+/* Give `obj` the maps with these ids. What is not among them it does without. 0 or -errno. */
+static int share_maps(const struct bpf_object *obj, const __u32 *ids, __u32 n)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_autocreate(map, false);
+	for (__u32 i = 0; i < n; i++) {
+		int fd = bpf_map_get_fd_by_id(ids[i]), err;
+		struct bpf_map_info info = {};
+		__u32 len = sizeof(info);
+
+		if (fd < 0)
+			return -errno;
+		err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : -ENOENT;
+		bpf_object__for_each_map(map, obj) {
+			if (err != -ENOENT || !map_called(map, info.name))
+				continue;
+			err = bpf_map__set_autocreate(map, true);
+			if (!err)
+				err = bpf_map__reuse_fd(map, fd);
+			break;
+		}
+		close(fd);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+struct bpf_object *object_open_again(const struct instance *in, const char *prog)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "ct_bpf");
+	__u32 ids[64], len = sizeof(struct bpf_prog_info);
+	struct bpf_prog_info info = { .map_ids = (uintptr_t)ids, .nr_map_ids = 64 };
+	struct bpf_program *other;
+	struct bpf_object *obj;
+	char path[NAME_MAX + 16];
+	const void *elf;
+	size_t size;
+	int fd, err;
+
+	snprintf(path, sizeof(path), PIN_PROGS "/%s", prog);
+	fd = instance_fd(in, path);
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
+	close(fd);
+	elf = ct_bpf__elf_bytes(&size);
+	obj = err ? NULL : bpf_object__open_mem(elf, size, &opts);
+	if (!err && !obj)
+		err = -errno;
+	if (!err)
+		err = share_maps(obj, ids, info.nr_map_ids < 64 ? info.nr_map_ids : 64);
+	if (err) {
+		bpf_object__close(obj);
+		errno = -err;
+		return NULL;
+	}
+	no_attach_type(obj);
+	bpf_object__for_each_program(other, obj)
+		bpf_program__set_autoload(other, !strcmp(bpf_program__name(other), prog));
+	return obj;
 }

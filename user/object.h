@@ -8,6 +8,8 @@
 
 #include "instance.h"
 
+struct bpf_object;
+
 struct object_options {
 	uint32_t max;      /* flows the table is made for; 0: by the size of the machine */
 	bool drop_invalid;
@@ -24,6 +26,11 @@ struct object_options {
 int object_load(const struct instance *in, const struct object_options *options);
 /* Start the sweep's timer, or see that it runs. 0 or 1, reported. */
 int object_start_sweep(const struct instance *in);
+/*
+ * The object once more, of which only `prog` is to be loaded (as another type, say), with the maps
+ * that the pinned program of this name uses, its constants among them. NULL and errno.
+ */
+struct bpf_object *object_open_again(const struct instance *in, const char *prog);
 /* What `max` is when nobody says: nf_conntrack's rule, by the memory of the machine. */
 uint32_t object_default_max(void);
 
