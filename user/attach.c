@@ -232,31 +232,37 @@ static void explain_link(struct hooking *h)
 	snprintf(h->why + at, sizeof(h->why) - at, "; no libxdp: %s", chain_why());
 }
 
-static int xdp_on(const struct instance *in, struct hooking *h)
+static int xdp_attach(const struct instance *in, struct hooking *h)
 {
 	bool native = h->hook == CT_HOOK_NATIVE;
 	char pin[PATH_MAX + 64];
-	int err = 0;
+	int err;
 
-	if (!native && h->hook != CT_HOOK_GENERIC)
-		return 0;
 	if (h->xdp == ATTACH_XDP_LIBXDP) {
 		link_path(pin, sizeof(pin), in, h, LIBXDP);
 		err = chain_attach(in, pin, h->nic.ifindex, native, h->prio);
-		if (err == -ENOEXEC && h->xdp_automatic) {
-			h->xdp = ATTACH_XDP_LINK;
-			explain_link(h);
-		}
+		if (err != -ENOEXEC || !h->xdp_automatic)
+			return err;
+		h->xdp = ATTACH_XDP_LINK;
+		explain_link(h);
 	}
-	if (h->xdp == ATTACH_XDP_LINK)
-		err = link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
-				native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+	return link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
+			 native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+}
+
+static int xdp_on(const struct instance *in, struct hooking *h)
+{
+	int err;
+
+	if (h->hook != CT_HOOK_NATIVE && h->hook != CT_HOOK_GENERIC)
+		return 0;
+	err = xdp_attach(in, h);
 	if (!err || !h->automatic || (err != -EOPNOTSUPP && err != -EINVAL && err != -EBUSY &&
 				      err != -ENOMEM && err != -ERANGE))
 		return err;
 	if (h->confirm_xdp)
 		return err; /* tc can't do what was asked for */
-	snprintf(h->why, sizeof(h->why), "the driver refuses native XDP: %s", strerror(-err));
+	snprintf(h->why, sizeof(h->why), "native XDP is refused: %s", strerror(-err));
 	h->hook = CT_HOOK_TC;
 	return slot_flags(in, h, 0, 0);
 }
@@ -673,10 +679,8 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 	/* A chain that can be joined is nobody's; and of no use to a link. */
 	if (hook != ATTACH_TC && xdp_owner(nic.ifindex, owner, sizeof(owner)) &&
 	    xdp != ATTACH_XDP_LINK && !chain_probe() &&
-	    chain_joinable(nic.ifindex, hook != ATTACH_GENERIC)) {
+	    chain_joinable(nic.ifindex, hook != ATTACH_GENERIC))
 		owner[0] = 0;
-		xdp = ATTACH_XDP_LIBXDP;
-	}
 	choose(h, hook, owner);
 	h->confirm_xdp = confirm_xdp && h->hook != CT_HOOK_TC;
 	if (confirm_xdp && h->hook == CT_HOOK_TC)

@@ -51,7 +51,7 @@ struct request {
 	bool confirm_xdp;
 	enum attach_tc tc;
 	enum attach_xdp xdp;
-	unsigned int prio;
+	int prio; /* -1: not said */
 	struct object_options object;
 	const char *policy;
 	__u16 zone;
@@ -99,7 +99,7 @@ static int attach_option(struct request *r, int id, const char *value)
 	case OPT_XDP_PRIO:
 		if (!number_parse(value, 0, CHAIN_PRIO_MOST, &prio))
 			return usage_error("not a number from 0 to 65535", "--xdp-prio %s", value);
-		r->prio = (unsigned int)prio;
+		r->prio = (int)prio;
 		break;
 	case OPT_TC:
 		n = word("tc", value, tcs);
@@ -394,7 +394,7 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 			continue;
 		hs->iface[i].tc = r->tc;
 		hs->iface[i].zone = r->zone;
-		hs->iface[i].prio = r->prio;
+		hs->iface[i].prio = r->prio < 0 ? CHAIN_PRIO : (unsigned int)r->prio;
 	}
 	return 0;
 }
@@ -437,7 +437,7 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 
 int cmd_attach(struct instance *in, int argc, char **argv)
 {
-	struct request r = { .prio = CHAIN_PRIO };
+	struct request r = { .prio = -1 };
 	struct hookings hs = {};
 	bool fresh = false;
 	struct opts o;
@@ -453,6 +453,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		return o.exit;
 	if (!o.argc)
 		return usage_error("name at least one", "IFACE");
+	if (r.xdp == ATTACH_XDP_LINK && r.prio >= 0)
+		return usage_error("a link has no priority", "--xdp-prio %d", r.prio);
 	for (int i = 0; i < o.argc; i++)
 		for (int k = 0; k < i; k++)
 			if (!strcmp(o.argv[i], o.argv[k]))

@@ -39,6 +39,16 @@ __attribute__((format(printf, 1, 2))) static int refuse(const char *format, ...)
 	return -ENOEXEC;
 }
 
+/* libbpf and libxdp have errors of their own. */
+static const char *words(int err)
+{
+	static char text[64];
+
+	if (libbpf_strerror(err, text, sizeof(text)))
+		snprintf(text, sizeof(text), "error %d", err);
+	return text;
+}
+
 static int program_info(int fd, struct bpf_prog_info *info)
 {
 	__u32 len = sizeof(*info);
@@ -66,74 +76,72 @@ static const char *bpffs(void)
 	return strcmp(taken, dir) ? NULL : dir;
 }
 
-/* libxdp's dispatcher, loaded, for nobody yet. */
-static struct xdp_program *dispatcher_load(const char *prog)
+/* One of the programs in libxdp's dispatcher file, which has the same name as its function. */
+static struct xdp_program *theirs_open(const char *name)
 {
 	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .find_filename = DISPATCHER_FILE,
-			    .prog_name = prog);
+			    .prog_name = name);
 	struct xdp_program *p = xdp_program__create(&opts);
-	int err;
 
-	if (!p) {
-		refuse("libxdp's " DISPATCHER_FILE " can't be opened: %s", strerror(errno));
-		return NULL;
-	}
-	err = bpf_object__load(xdp_program__bpf_obj(p));
-	if (err) {
-		refuse("the kernel refuses libxdp's dispatcher: %s", strerror(-err));
-		xdp_program__close(p);
-		return NULL;
-	}
+	if (!p)
+		refuse("libxdp's " DISPATCHER_FILE " can't be opened: %s", words(errno));
 	return p;
 }
 
-static struct bpf_program *program_of(const struct xdp_program *p, const char *name)
+static struct xdp_program *theirs_load(const char *name)
 {
-	return bpf_object__find_program_by_name(
-		xdp_program__bpf_obj((struct xdp_program *)p), name);
+	struct xdp_program *p = theirs_open(name);
+	int err = p ? bpf_object__load(xdp_program__bpf_obj(p)) : 0;
+
+	if (!err)
+		return p;
+	refuse("the kernel refuses libxdp's dispatcher: %s", words(err));
+	xdp_program__close(p);
+	return NULL;
 }
 
-/* Make `prog`, not loaded yet, one that takes the place of a function of a loaded program. */
-static int replaces(struct bpf_program *prog, const struct xdp_program *target, const char *name)
+static struct bpf_program *program_of(struct xdp_program *p)
 {
+	return bpf_object__find_program_by_name(xdp_program__bpf_obj(p), xdp_program__name(p));
+}
+
+/* Make `p`, not loaded yet, one that takes the place of a program which is. */
+static int replaces(struct xdp_program *p, struct xdp_program *target)
+{
+	struct bpf_program *prog = program_of(p);
 	int err = bpf_program__set_type(prog, BPF_PROG_TYPE_EXT);
 
 	if (!err)
 		err = bpf_program__set_expected_attach_type(prog, 0);
 	if (!err)
-		err = bpf_program__set_attach_target(
-			prog, bpf_program__fd(program_of(target, name)), name);
+		err = bpf_program__set_attach_target(prog, bpf_program__fd(program_of(target)),
+						     xdp_program__name(target));
 	return err;
 }
 
 /* What libxdp itself tries first: one of its programs in the place of another. */
 static int try_to_replace(void)
 {
-	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .find_filename = DISPATCHER_FILE,
-			    .prog_name = "xdp_pass");
-	struct xdp_program *target = dispatcher_load("xdp_pass"), *ext;
+	struct xdp_program *target = theirs_load("xdp_pass");
+	struct xdp_program *ext = target ? theirs_open("xdp_pass") : NULL;
 	int err = -ENOEXEC, link;
 
-	if (!target)
-		return err;
-	ext = xdp_program__create(&opts);
-	if (ext) {
-		struct bpf_program *prog = program_of(ext, "xdp_pass");
-
-		err = replaces(prog, target, "xdp_pass");
-		if (!err)
-			err = bpf_object__load(xdp_program__bpf_obj(ext));
-		if (!err) {
-			link = bpf_raw_tracepoint_open(NULL, bpf_program__fd(prog));
-			err = link < 0 ? -errno : 0;
-			if (link >= 0)
-				close(link);
-		}
-		if (err)
-			err = refuse("the kernel lets no function of a program be replaced: %s",
-				     strerror(-err));
-		xdp_program__close(ext);
+	if (!ext)
+		goto out;
+	err = replaces(ext, target);
+	if (!err)
+		err = bpf_object__load(xdp_program__bpf_obj(ext));
+	if (!err) {
+		link = bpf_raw_tracepoint_open(NULL, bpf_program__fd(program_of(ext)));
+		err = link < 0 ? -errno : 0;
+		if (link >= 0)
+			close(link);
 	}
+	if (err)
+		err = refuse("the kernel lets no function of a program be replaced: %s",
+			     words(err));
+out:
+	xdp_program__close(ext);
 	xdp_program__close(target);
 	return err;
 }
@@ -213,14 +221,14 @@ static int check_same(const struct instance *in, const struct xdp_program *prog)
  */
 static int entry_load(const struct instance *in, struct xdp_program *prog, unsigned int prio)
 {
-	struct xdp_program *target = dispatcher_load("xdp_dispatcher");
+	struct xdp_program *target = theirs_load("xdp_dispatcher");
 	unsigned char frame[ETH_HLEN] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
 	int err;
 
 	if (!target)
 		return -ENOEXEC;
-	err = replaces(program_of(prog, ENTRY), target, "xdp_dispatcher");
+	err = replaces(prog, target);
 	if (!err)
 		err = xdp_program__set_run_prio(prog, prio);
 	if (!err)
@@ -228,7 +236,7 @@ static int entry_load(const struct instance *in, struct xdp_program *prog, unsig
 	if (!err)
 		err = xdp_program__test_run(prog, &run, 0);
 	if (err)
-		err = refuse("libxdp's dispatcher can't have our program in it: %s", strerror(-err));
+		err = refuse("its dispatcher can't have our program in it: %s", words(err));
 	else
 		err = check_same(in, prog);
 	xdp_program__close(target);
@@ -246,7 +254,7 @@ int chain_attach(const struct instance *in, const char *pin, int ifindex, bool n
 		return err;
 	opts.obj = object_open_again(in, ENTRY);
 	if (!opts.obj)
-		return -errno;
+		return refuse("the entry program can't be loaded again: %s", words(errno));
 	prog = xdp_program__create(&opts);
 	err = prog ? entry_load(in, prog, prio) : -errno;
 	/* Pinned first: whoever finds the pin of a loader that was killed can take it all back. */
@@ -308,64 +316,93 @@ out:
 	return err;
 }
 
-/* Take our pins out of one of libxdp's folders, and that away if nothing else is in it. */
-static void forget_in(const char *dir, __u32 id)
+/* Which program is the link pinned there of? 0: there is none. */
+static __u32 pinned_link(const char *pin)
 {
-	for (int i = 0; i < MAX_DISPATCHER_ACTIONS; i++) {
-		char path[PATH_MAX + NAME_MAX + 32];
-		__u32 theirs;
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_obj_get(pin);
 
-		snprintf(path, sizeof(path), "%s/prog%d-prog", dir, i);
-		if (pinned(path, &theirs) || theirs != id)
-			continue;
-		unlink(path);
-		snprintf(path, sizeof(path), "%s/prog%d-link", dir, i);
-		unlink(path);
-		rmdir(dir);
-	}
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.prog_id = 0;
+	close(fd);
+	return info.prog_id;
 }
 
 /*
- * Take our program out of dispatchers that are on this interface no more: because it has gone, or
- * its XDP hook was emptied without libxdp, or a loader was killed. Without its link the
- * dispatcher's own function is back in its place, which goes on to the next.
+ * One of libxdp's folders: if our program is in it, take it out, and with it what is in the chain
+ * of today, too: that was only about to be moved here, or was not removed yet.
+ */
+static void forget_in(const char *dir, __u32 id, const struct xdp_multiprog *today)
+{
+	char path[MAX_DISPATCHER_ACTIONS][2][PATH_MAX + 32];
+	__u32 ids[MAX_DISPATCHER_ACTIONS] = {};
+	bool ours = false;
+
+	for (int i = 0; i < MAX_DISPATCHER_ACTIONS; i++) {
+		snprintf(path[i][0], sizeof(path[i][0]), "%s/prog%d-link", dir, i);
+		snprintf(path[i][1], sizeof(path[i][1]), "%s/prog%d-prog", dir, i);
+		ids[i] = pinned_link(path[i][0]); /* which comes and goes before the other */
+		if (!ids[i] && pinned(path[i][1], &ids[i]))
+			continue;
+		ours |= ids[i] == id;
+	}
+	for (int i = 0; ours && i < MAX_DISPATCHER_ACTIONS; i++) {
+		if (!ids[i] || (ids[i] != id && !member(today, ids[i])))
+			continue;
+		unlink(path[i][0]);
+		unlink(path[i][1]);
+	}
+	if (ours)
+		rmdir(dir);
+}
+
+static int forget_all(const char *dir, int ifindex, __u32 id, const struct xdp_multiprog *today)
+{
+	int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	char prefix[32], sub[PATH_MAX];
+	struct dirent *d;
+	DIR *all = NULL;
+
+	if (lock < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (flock(lock, LOCK_EX) || !(all = opendir(dir))) /* libxdp's lock */
+		err = -errno;
+	snprintf(prefix, sizeof(prefix), "dispatch-%d-", ifindex);
+	while (all && (d = readdir(all))) {
+		if (strncmp(d->d_name, prefix, strlen(prefix)))
+			continue;
+		if (snprintf(sub, sizeof(sub), "%s/%s", dir, d->d_name) < (int)sizeof(sub))
+			forget_in(sub, id, today);
+	}
+	if (all)
+		closedir(all);
+	close(lock);
+	return err;
+}
+
+/*
+ * Take our program out of dispatchers that are on this interface no more, or never were: because
+ * it has gone, or its XDP hook was emptied without libxdp, or a loader was killed. Without its link
+ * the dispatcher's own function is back in its place, which goes on to the next.
  */
 static int forget(int ifindex, __u32 id)
 {
-	char path[PATH_MAX], prefix[32];
-	struct dirent *d;
-	int lock;
-	DIR *dir;
+	struct xdp_multiprog *today = chain_of(ifindex); /* takes libxdp's lock itself */
+	char dir[PATH_MAX];
+	int err;
 
-	snprintf(path, sizeof(path), "%s/xdp", bpffs());
-	snprintf(prefix, sizeof(prefix), "dispatch-%d-", ifindex);
-	lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (lock < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (flock(lock, LOCK_EX)) { /* libxdp's lock */
-		int err = -errno;
-
-		close(lock);
-		return err;
-	}
-	dir = opendir(path);
-	while (dir && (d = readdir(dir))) {
-		char sub[PATH_MAX + NAME_MAX + 2];
-
-		if (strncmp(d->d_name, prefix, strlen(prefix)))
-			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, d->d_name);
-		forget_in(sub, id);
-	}
-	if (dir)
-		closedir(dir);
-	close(lock);
-	return 0;
+	snprintf(dir, sizeof(dir), "%s/xdp", bpffs());
+	err = forget_all(dir, ifindex, id, today);
+	xdp_multiprog__close(today);
+	return err;
 }
 
 int chain_detach(const char *pin, int ifindex)
 {
-	__u32 id;
+	__u32 id = 0;
 	int err = pinned(pin, &id);
 
 	if (err)
