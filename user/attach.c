@@ -120,7 +120,7 @@ static bool has_partial(const struct hooking *h)
 static int slot_make(const struct instance *in, const struct hooking *h)
 {
 	return slot_update(in, h, SLOT_MAKE,
-			   (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
+			   CT_IF_COMING | (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
 				   (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0) |
 				   (has_partial(h) ? CT_IF_PARTIAL : 0),
 			   0);
@@ -221,8 +221,71 @@ static int in_off(const struct instance *in, struct hooking *h)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* The name of the pin of what is in libxdp's chain: a program, and no link. */
+/*
+ * Pins beside the links, of what is no link: the program in libxdp's chain, and the stage array that
+ * it belongs to. An upgrade does not touch the chain: the program hands packets on to the newest
+ * one. For that its array must stay, which is emptied when the last pin has gone.
+ */
 #define LIBXDP "libxdp"
+#define STAGES "stages"
+
+static bool pin_is(const char *name, const char *kind)
+{
+	const char *dash = strchr(name, '-');
+
+	return dash && !strcmp(dash + 1, kind);
+}
+
+static int stages_pin(const struct instance *in, const struct hooking *h)
+{
+	char path[PATH_MAX + 64];
+	int fd = instance_fd(in, "xdp_stages"), err;
+
+	if (fd < 0)
+		return fd;
+	link_path(path, sizeof(path), in, h, STAGES);
+	err = bpf_obj_pin(fd, path) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int stages_open(const struct instance *in, const struct hooking *h)
+{
+	char path[PATH_MAX + 64];
+	int fd;
+
+	link_path(path, sizeof(path), in, h, STAGES);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+static int stages_unpin(const struct instance *in, const struct hooking *h)
+{
+	char path[PATH_MAX + 64];
+
+	link_path(path, sizeof(path), in, h, STAGES);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+/* Where the program in the chain hands packets on to. */
+static int stages_update(const struct instance *in, const struct instance *next,
+			 const struct hooking *h)
+{
+	int stages = stages_open(in, h), prog, err = 0;
+	__u32 stage = CT_STAGE_NEXT;
+
+	if (stages < 0)
+		return stages == -ENOENT ? 0 : stages;
+	prog = instance_fd(next, PIN_PROGS "/ct_xdp");
+	if (prog < 0)
+		err = prog;
+	else if (bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
+		err = -errno;
+	if (prog >= 0)
+		close(prog);
+	close(stages);
+	return err;
+}
 
 /* Why it is a link, where libxdp was free to be used. */
 static void explain_link(struct hooking *h)
@@ -240,7 +303,11 @@ static int xdp_attach(const struct instance *in, struct hooking *h)
 
 	if (h->xdp == ATTACH_XDP_LIBXDP) {
 		link_path(pin, sizeof(pin), in, h, LIBXDP);
-		err = chain_attach(in, pin, h->nic.ifindex, native, h->prio);
+		err = stages_pin(in, h);
+		if (!err)
+			err = chain_attach(in, pin, h->nic.ifindex, native, h->prio);
+		if (err)
+			stages_unpin(in, h);
 		if (err != -ENOEXEC || !h->xdp_automatic)
 			return err;
 		h->xdp = ATTACH_XDP_LINK;
@@ -274,6 +341,8 @@ static int xdp_off(const struct instance *in, struct hooking *h)
 
 	link_path(pin, sizeof(pin), in, h, LIBXDP);
 	err2 = chain_detach(pin, h->nic.ifindex);
+	if (!err2)
+		err2 = stages_unpin(in, h);
 	return err ? err : err2;
 }
 
@@ -392,7 +461,10 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 	return fail(err == -ENOEXEC ? chain_why() : strerror(-err), todo, "%s: %s", h->nic.name, s->name);
 }
 
-/* Undo a step on every interface, then wait until all packets that met it have gone. */
+/*
+ * Undo a step on every interface, then wait until all packets that met it have gone. Twice, if it
+ * fails: memory may have been short.
+ */
 static int step_undo(struct hookings *hs, const struct step *s)
 {
 	int code = 0, err;
@@ -403,7 +475,11 @@ static int step_undo(struct hookings *hs, const struct step *s)
 		show_step("off", s, &hs->iface[i]);
 		err = s->undo(hs->in, &hs->iface[i]);
 		if (err)
+			err = s->undo(hs->in, &hs->iface[i]);
+		if (err) {
 			code = report_step(s, &hs->iface[i], err);
+			hs->iface[i].half = true;
+		}
 	}
 	err = grace_period();
 	if (err)
@@ -417,9 +493,15 @@ static int undo_all(struct hookings *hs, bool from_the_end)
 
 	for (int i = 0; i < STEPS; i++)
 		code |= step_undo(hs, step_at(i, from_the_end));
-	for (size_t i = 0; i < hs->n; i++)
-		if (!hs->iface[i].there)
-			slot_free(hs->in, &hs->iface[i]);
+	for (size_t i = 0; i < hs->n; i++) {
+		int err;
+
+		if (hs->iface[i].there || hs->iface[i].half)
+			continue;
+		err = slot_free(hs->in, &hs->iface[i]);
+		if (err)
+			code = fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+	}
 	return code;
 }
 
@@ -453,6 +535,15 @@ int hookings_attach(struct hookings *hs, enum attach_order order)
 			}
 		}
 	}
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->iface[i].there)
+			continue;
+		err = slot_flags(hs->in, &hs->iface[i], 0, CT_IF_COMING);
+		if (err) {
+			fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+			goto undo;
+		}
+	}
 	return 0;
 undo:
 	/* Steps that were not reached find nothing to undo. */
@@ -462,7 +553,80 @@ undo:
 
 int hookings_detach(struct hookings *hs, enum attach_order order)
 {
+	for (size_t i = 0; i < hs->n; i++) {
+		int err = hs->iface[i].there ? 0 :
+			  slot_flags(hs->in, &hs->iface[i], CT_IF_LEAVING, 0);
+
+		hs->iface[i].half = false;
+		if (err && err != -ENOENT)
+			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+	}
 	return undo_all(hs, order != ATTACH_SAFE);
+}
+
+/* --- Another set of programs ------------------------------------------------------------------- */
+
+static int link_update(const struct instance *in, const struct instance *next,
+		       const struct hooking *h, const char *hook, const char *prog)
+{
+	char path[PATH_MAX + 64], name[64];
+	int link, fd, err = 0;
+
+	link_path(path, sizeof(path), in, h, hook);
+	link = bpf_obj_get(path);
+	if (link < 0)
+		return errno == ENOENT ? 0 : -errno;
+	snprintf(name, sizeof(name), PIN_PROGS "/%s", prog);
+	fd = instance_fd(next, name);
+	if (fd < 0)
+		err = fd;
+	/* Where the interface has gone there is nothing to update. */
+	else if (bpf_link_update(link, fd, NULL) && errno != ENOLINK)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	close(link);
+	return err;
+}
+
+int hookings_update(const struct instance *in, const struct instance *next)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	int n = all ? hookings_all(all, CT_IFACES, in) : -ENOMEM, err = n < 0 ? n : 0;
+
+	for (int i = 0; i < n && !err; i++) {
+		const struct hooking *h = &all[i];
+
+		err = link_update(in, next, h, "xdp", "ct_xdp");
+		if (!err)
+			err = stages_update(in, next, h);
+		if (!err)
+			err = link_update(in, next, h, "tc-ingress", "ct_tc_ingress");
+		if (!err)
+			err = link_update(in, next, h, "tc-egress", "ct_tc_egress");
+		if (!err)
+			err = clsact_replace(in, next, h->nic.ifindex, true);
+		if (!err)
+			err = clsact_replace(in, next, h->nic.ifindex, false);
+	}
+	free(all);
+	return err;
+}
+
+void hookings_release(const struct instance *in)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	int n = all ? hookings_all(all, CT_IFACES, in) : 0;
+
+	for (int i = 0; i < n; i++) {
+		int stages = stages_open(in, &all[i]);
+
+		for (__u32 stage = 0; stages >= 0 && stage < CT_STAGE_NEXT; stage++)
+			bpf_map_delete_elem(stages, &stage);
+		if (stages >= 0)
+			close(stages);
+	}
+	free(all);
 }
 
 /* --- Finding out ------------------------------------------------------------------------------ */
@@ -491,7 +655,8 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 			ATTACH_TC_TCX :
 			ATTACH_TC_CLSACT;
 	/* Whole: every step was reached, and every hook is still in its place. */
-	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS;
+	h->half = slot.flags & (CT_IF_COMING | CT_IF_LEAVING);
+	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS && !h->half;
 	if (h->tc == ATTACH_TC_TCX)
 		h->there &= link_ifindex(in, h, "tc-ingress") == ifindex &&
 			    link_ifindex(in, h, "tc-egress") == ifindex;
@@ -542,7 +707,7 @@ bool hookings_orphaned(const struct instance *in)
 	while (dir && !alive && (d = readdir(dir))) {
 		char pin[PATH_MAX + NAME_MAX + 32];
 
-		if (d->d_name[0] == '.' || strstr(d->d_name, LIBXDP))
+		if (d->d_name[0] == '.' || pin_is(d->d_name, LIBXDP) || pin_is(d->d_name, STAGES))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
 		alive = link_at(pin) != 0;
@@ -564,7 +729,7 @@ void hookings_forget(const struct instance *in)
 	while (dir && (d = readdir(dir))) {
 		char pin[PATH_MAX + NAME_MAX + 32];
 
-		if (!strstr(d->d_name, LIBXDP))
+		if (!pin_is(d->d_name, LIBXDP))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
 		chain_detach(pin, atoi(d->d_name));

@@ -128,6 +128,33 @@ test_places() {
 	want_all_detached
 }
 
+# Upgraded and resized, the chain stays as it is, and no ping is lost or not tracked. Of the old programs
+# only the one in the chain stays.
+test_upgrade() {
+	local sent
+	chained
+	load ra filter 10
+	run ctl attach --hook native ra rb
+	start ping in_a ping -i 0.02 -q 10.0.2.1
+	wait_for 5 tracked icmp
+	run ctl upgrade
+	run ctl upgrade
+	run ctl upgrade --max 4096
+	want_chain ra "filter:10 ct_xdp:15"
+	incomplete "attached attached"
+	stop ping INT
+	want_match "$(output ping)" ' 0% packet loss' pings
+	sent=$(output ping | sed -n 's/ packets transmitted.*//p')
+	want_eq "$(flow -p icmp | jq -c '[.original.packets, .reply.packets]')" "[$sent,$sent]" "pings tracked"
+	want_eq "$(stat_of .lifecycle.in_without_confirm)" 0 "packets that were not confirmed"
+	wait_for 5 one_program ct_xdp_in
+	run ctl detach --all
+	want_chain ra "filter:10"
+	in_r xdp-loader unload -a ra
+	want_all_detached
+}
+one_program() { want_eq "$(bpftool -j prog show name "$1" | jq length)" 1 "programs $1"; }
+
 incomplete() { want_eq "$(ctl status -o json | jq -r '[.interfaces[].state] | join(" ")')" "$1" state; }
 
 # Somebody empties the hook, or takes the interface away: status says so, attach repairs it, detach
