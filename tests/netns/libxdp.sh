@@ -139,7 +139,7 @@ test_upgrade() {
 	wait_for 5 tracked icmp
 	run ctl upgrade
 	run ctl upgrade
-	run ctl upgrade --max 4096
+	run ctl set max=4096
 	want_chain ra "filter:10 ct_xdp:15"
 	incomplete "attached attached"
 	stop ping INT
