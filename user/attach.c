@@ -458,7 +458,8 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 		todo = "run as root";
 	else if (err == -ENOEXEC)
 		todo = "use --xdp link";
-	return fail(err == -ENOEXEC ? chain_why() : strerror(-err), todo, "%s: %s", h->nic.name, s->name);
+	return fail(err == -ENOEXEC ? chain_why() : strerror(-err), todo, "%s: %s", h->nic.name,
+		    s->name);
 }
 
 /*

@@ -9,6 +9,7 @@
  * program, alone, and report success.
  *
  * An interface of ours has the EXT program pinned (`pin`), which is how it is known in the chain.
+ * libxdp's own folder in the bpffs stays when it is empty: others may be about to use it.
  */
 #ifndef XDPCHAIN_H
 #define XDPCHAIN_H
