@@ -76,6 +76,8 @@ static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 		json_u64(j, "ifindex", (uint64_t)h[i].nic.ifindex);
 		json_string(j, "hook", hook_names[h[i].hook]);
 		json_string(j, "method", hooking_method(&h[i]));
+		if (h[i].there && h[i].hook != CT_HOOK_TC && h[i].xdp == ATTACH_XDP_LIBXDP)
+			json_u64(j, "priority", h[i].prio);
 		json_u64(j, "zone", h[i].zone);
 		json_string(j, "state", h[i].there ? "attached" : "incomplete");
 		json_object_end(j);

@@ -83,6 +83,7 @@ static int remove_orphan(struct instance *in, bool named)
 		return -EXDEV;
 	}
 	verbose("instance %s: its network namespace has gone, removed", in->name);
+	hookings_forget(in);
 	instance_end(in);
 	return pins_remove(in->dir, &in->lock);
 }

@@ -107,12 +107,22 @@ static const char *place_path(size_t i)
 	return i & 1 && !home() ? "" : paths[i];
 }
 
-static const char *place(void)
+static const char *first_of(size_t places)
 {
-	for (size_t i = 0; i < PLACES; i++)
+	for (size_t i = 0; i < places; i++)
 		if (is_bpffs(place_path(i)))
 			return place_path(i);
 	return NULL;
+}
+
+static const char *place(void)
+{
+	return first_of(PLACES);
+}
+
+const char *pins_system(void)
+{
+	return first_of(2);
 }
 
 int pins_find(const char *name, char *dir, size_t size)

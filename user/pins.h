@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The system's bpffs, by a path that leads there from here; NULL if there is none. */
+const char *pins_system(void);
 /*
  * The directory of instance `name` (".../ctloader/NAME") into `dir`. 0, -ENOENT when there is no
  * such instance, or -errno.

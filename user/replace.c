@@ -608,6 +608,8 @@ static int complete(const struct instance *in, const char *path, uint32_t number
 	if (!err)
 		err = grace_period();
 	if (!err)
+		hookings_release(in, &next);
+	if (!err)
 		err = merge_table(in, &next);
 	if (!err)
 		err = merge_stats(in, &next);

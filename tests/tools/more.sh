@@ -38,7 +38,7 @@ tool_linked() {
 	mapfile -t objects < <(find "$O/user" -name '*.o' ! -name main.o)
 	older "$to" "$from" "${objects[@]}" || return 0
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I"$TOP/include" -I"$TOP/user" -I"$O" \
-		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lbpf -lelf -lz
+		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lxdp -lbpf -lelf -lz
 }
 
 # older FILE FROM...: it is not there, or older than any of these.
