@@ -614,20 +614,27 @@ int hookings_update(const struct instance *in, const struct instance *next)
 	return err;
 }
 
-void hookings_release(const struct instance *in)
+void hookings_release(const struct instance *in, const struct instance *next)
 {
+	int confirm = instance_fd(next, PIN_PROGS "/ct_xdp_confirm");
 	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
 	int n = all ? hookings_all(all, CT_IFACES, in) : 0;
 
 	for (int i = 0; i < n; i++) {
 		int stages = stages_open(in, &all[i]);
 
-		for (__u32 stage = 0; stages >= 0 && stage < CT_STAGE_NEXT; stage++)
-			bpf_map_delete_elem(stages, &stage);
+		for (__u32 stage = 0; stages >= 0 && stage < CT_STAGE_NEXT; stage++) {
+			if (stage != CT_STAGE_CONFIRM || confirm < 0)
+				bpf_map_delete_elem(stages, &stage);
+			else
+				bpf_map_update_elem(stages, &stage, &confirm, BPF_ANY);
+		}
 		if (stages >= 0)
 			close(stages);
 	}
 	free(all);
+	if (confirm >= 0)
+		close(confirm);
 }
 
 /* --- Finding out ------------------------------------------------------------------------------ */
@@ -695,28 +702,28 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 	return n;
 }
 
-bool hookings_orphaned(const struct instance *in)
+int hookings_links(const struct instance *in, bool *alive)
 {
 	char path[PATH_MAX + 16];
-	bool alive = false;
 	struct dirent *d;
 	int links = 0;
 	DIR *dir;
 
+	*alive = false;
 	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
 	dir = opendir(path);
-	while (dir && !alive && (d = readdir(dir))) {
+	while (dir && (d = readdir(dir))) {
 		char pin[PATH_MAX + NAME_MAX + 32];
 
 		if (d->d_name[0] == '.' || pin_is(d->d_name, LIBXDP) || pin_is(d->d_name, STAGES))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
-		alive = link_at(pin) != 0;
+		*alive |= link_at(pin) != 0;
 		links++;
 	}
 	if (dir)
 		closedir(dir);
-	return links && !alive;
+	return links;
 }
 
 void hookings_forget(const struct instance *in)

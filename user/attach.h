@@ -73,11 +73,8 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
 int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 
-/*
- * Has every interface of the instance gone, with its network namespace? Then nobody can attach to
- * it or detach from it any more.
- */
-bool hookings_orphaned(const struct instance *in);
+/* How many links the instance has, and whether one of them is on an interface still. */
+int hookings_links(const struct instance *in, bool *alive);
 /* Of an orphan: take out what is not pinned in its own directory. */
 void hookings_forget(const struct instance *in);
 
@@ -96,9 +93,9 @@ int hookings_detach(struct hookings *hs, enum attach_order order);
 int hookings_update(const struct instance *in, const struct instance *next);
 /*
  * And, when no packet is in them any more: what stays of the old ones (in libxdp's chains) is to hold
- * neither the old programs behind it nor their table.
+ * neither the old programs behind it nor their table. A policy may still go on to `confirm` by it.
  */
-void hookings_release(const struct instance *in);
+void hookings_release(const struct instance *in, const struct instance *next);
 
 /* "tcx", "clsact", "link, tcx", "libxdp, tcx", ...: how it is attached. */
 const char *hooking_method(const struct hooking *h);

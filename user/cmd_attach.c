@@ -170,8 +170,7 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 			if (err == -EPERM || err == -EACCES)
 				return fail("permission denied", "run as root", "no place for pins");
 			if (err == -EBUSY)
-				return fail("another ctloader is at work on it",
-					    "wait for it, or end it", "instance %s", in->name);
+				return instance_busy(in);
 			return fail(strerror(-err), NULL, "no place for pins");
 		}
 		if (cleared)
@@ -342,7 +341,7 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 	/* Look at the interfaces before anything is made for them. */
 	code = pins_find(in->name, in->dir, sizeof(in->dir)) ? plan_all(NULL, &hs, o.argv, &r) : 0;
 	if (!code) {
-		pins_each(orphan_remove, NULL);
+		pins_each(orphan_clear, NULL);
 		code = prepare(in, &r, &fresh);
 	}
 	if (!code) {
@@ -413,7 +412,6 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 	struct hooking *all = NULL;
 	struct hookings hs = {};
 	bool keep = false, every = false, json = false;
-	struct ct_state st;
 	struct opts o;
 	int id, n, code = 1;
 
@@ -436,9 +434,8 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
-	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) &&
-	    instance_check(in, &st) == -EXDEV && hookings_orphaned(in))
-		return orphan_remove(in->name, in->dir, NULL);
+	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && !orphan_remove(in))
+		return 0;
 	if (instance_open(in) || instance_lock(in) || instance_open(in))
 		return 1;
 

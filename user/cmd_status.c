@@ -88,12 +88,11 @@ static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 static int show(const struct instance *in, const struct hooking *h, int n, bool json)
 {
 	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
-	struct ct_state *st = mapped(in, "state", sizeof(*st));
+	struct ct_state *st = s ? mapped(in, "state", sizeof(*st)) : NULL;
 	struct out o;
 
-	if (!s || !st) {
+	if (!st) {
 		mapped_release(s, sizeof(*s));
-		mapped_release(st, sizeof(*st));
 		return 1;
 	}
 	out_begin(&o, json);
@@ -173,7 +172,9 @@ int cmd_status(struct instance *in, int argc, char **argv)
 	if (!h)
 		return fail(strerror(ENOMEM), NULL, "interfaces");
 	n = hookings_all(h, CT_IFACES, in);
-	if (n < 0)
+	if (n == -ENOENT)
+		code = instance_need(in, "ifaces") < 0; /* says why */
+	else if (n < 0)
 		code = fail(strerror(-n), NULL, "%s/ifaces", in->dir);
 	else
 		code = show(in, h, n, formats & OUT_JSON);
