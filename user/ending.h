@@ -12,7 +12,10 @@
 long instance_end(const struct instance *in);
 /* End and remove an instance if its network namespace has gone. 0, -EXDEV if it has not, -errno. */
 int orphan_remove(struct instance *in);
-/* Likewise, but only if its links say so, too. For pins_each(). 0. */
+/*
+ * Likewise, but only if its links say so, too; or if it is not whole and nobody is at work on it. For
+ * pins_each(). 0.
+ */
 int orphan_clear(const char *name, const char *dir, void *arg);
 
 #endif
