@@ -10,6 +10,7 @@
 #ifndef ATTACH_H
 #define ATTACH_H
 
+#include "health.h"
 #include "instance.h"
 #include "nic.h"
 
@@ -33,10 +34,15 @@ struct hooking {
 	enum ct_hook hook;
 	bool confirm_xdp;
 	bool automatic;     /* tc will do where native XDP turns out not to be possible */
-	bool there;         /* it was attached already */
+	bool there;         /* it was attached already, and is whole */
+	bool gone;          /* the interface is not in this network namespace (any more) */
+	bool repaired;      /* it was not whole: attach it as it was */
+	bool qdisc_lost;    /* whatever clsact qdisc is there now is not the one we made */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
 	char why[128];
+	struct words wrong; /* why it is not whole */
+	struct words notes; /* what else there is to know: who comes before us, the link is down */
 };
 
 /* Some interfaces of one instance, whose lock the caller holds. */
