@@ -584,7 +584,7 @@ static void check_sweep(struct world *w)
 {
 	__u64 late = 0;
 
-	for (int waited = 0; waited < 3000; waited += 20) {
+	for (int waited = 0; waited < 2000; waited += 20) {
 		__u64 at = __atomic_load_n(&w->state->sweep_at, __ATOMIC_RELAXED);
 
 		if (read_time(w))
