@@ -203,6 +203,26 @@ int clsact_detach(const struct instance *in, int ifindex, bool ingress)
 	return err == 1 ? clsact_filter_remove(ifindex, ingress, &ours) : err;
 }
 
+int clsact_replace(const struct instance *in, const struct instance *next, int ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .flags = BPF_TC_F_REPLACE);
+	struct clsact_filter ours;
+	int err = find_ours(in, ifindex, ingress, &ours);
+
+	if (err != 1)
+		return err;
+	opts.handle = ours.handle;
+	opts.priority = ours.priority;
+	opts.prog_fd = program(next, ingress);
+	if (opts.prog_fd < 0)
+		return opts.prog_fd;
+	err = bpf_tc_attach(&hook, &opts);
+	close(opts.prog_fd);
+	return err;
+}
+
 int clsact_filter_remove(int ifindex, bool ingress, const struct clsact_filter *f)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,

@@ -29,6 +29,7 @@
 #include "opts.h"
 #include "out.h"
 #include "pins.h"
+#include "repair.h"
 
 #define BATCH 4096
 /* How often figures are read again, and how often something that looks wrong is looked at again. */
@@ -631,7 +632,7 @@ static void check_stages(struct world *w)
 			if (fd < 0 || bpf_map_lookup_elem(fd, &stage, &id))
 				id = 0;
 			if (!program) {
-				if (id)
+				if (id && stage == CT_STAGE_POLICY)
 					program_words(id, policies, sizeof(policies));
 			} else if (!id) {
 				blame(w, AUDIT_STAGES, "%s: stage %s is empty", arrays[i].text,
@@ -922,7 +923,6 @@ static int show(const struct world *w, bool json)
 int cmd_audit(struct instance *in, int argc, char **argv)
 {
 	unsigned int formats = 0;
-	struct ct_state st;
 	struct world *w;
 	struct opts o;
 	int id, code, err;
@@ -938,10 +938,12 @@ int cmd_audit(struct instance *in, int argc, char **argv)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return fail(strerror(ENOMEM), NULL, "figures");
-	/* One that is not whole is nobody's: it is found among what is left. */
-	err = pins_find(in->name, in->dir, sizeof(in->dir)) ?: instance_check(in, &st);
+	err = pins_find(in->name, in->dir, sizeof(in->dir));
+	if (!err && repair_due(in))
+		err = repair(in);
 	if (err != -ENOENT || geteuid()) {
-		if (instance_open(in)) {
+		/* Nobody may change it while we look; packets do. */
+		if (instance_open(in) || instance_lock(in) || instance_open(in)) {
 			free(w);
 			return 1;
 		}

@@ -277,7 +277,7 @@ static void look_for_gone(struct look *l)
 void health_look(const struct instance *in, struct hooking *h, const struct ct_iface *slot)
 {
 	struct look l = { .in = in, .h = h };
-	bool whole = slot->flags & CT_IF_ACTIVE && slot->flags & CT_IF_CONFIRMS;
+	bool whole = slot->flags & CT_IF_ACTIVE && slot->flags & CT_IF_CONFIRMS && !h->half;
 	struct nic nic;
 
 	if (h->hook != CT_HOOK_TC)
