@@ -15,6 +15,7 @@
 #include "clsact.h"
 #include "grace.h"
 #include "log.h"
+#include "netns.h"
 #include "object.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
@@ -342,6 +343,8 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 		todo = "use --hook tc";
 	else if (err == -EPERM)
 		todo = "run as root";
+	else if (err == -ERANGE)
+		todo = "its MTU, or its peer's, is more than XDP takes: use --hook tc";
 	return fail(strerror(-err), todo, "%s: %s", h->nic.name, s->name);
 }
 
@@ -549,6 +552,7 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 bool hookings_orphaned(const struct instance *in)
 {
 	char path[PATH_MAX + 16];
+	struct ct_state st;
 	bool alive = false;
 	struct dirent *d;
 	int links = 0;
@@ -567,7 +571,10 @@ bool hookings_orphaned(const struct instance *in)
 	}
 	if (dir)
 		closedir(dir);
-	return links && !alive;
+	if (links)
+		return !alive;
+	/* Filters have gone with it, and left no trace. */
+	return instance_check(in, &st) == -EXDEV && netns_gone(st.netns);
 }
 
 /* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */

@@ -71,6 +71,7 @@ static void add(struct ids *set, __u32 id)
 /* --- what our parts are called ---------------------------------------------------------------- */
 
 #define PARTS_MOST 64
+#define KEPT_MOST 256
 
 /* Kernel names are cut off at 15 letters. */
 struct part {
@@ -84,6 +85,9 @@ struct search {
 	size_t n_parts;
 	struct ids reached[KINDS]; /* of a living instance, or in the hands of a process */
 	struct ids ours[KINDS];    /* there are, by their names */
+	struct ids used;           /* maps of our programs that are left */
+	int kept[KEPT_MOST];       /* see find_maps() */
+	size_t n_kept;
 	struct ids ifaces;         /* that instances of this network namespace have */
 
 	void (*say)(const char *what, void *arg);
@@ -147,7 +151,7 @@ static void reach_map(struct search *s, __u32 id)
 	close(fd);
 }
 
-static void reach_program(struct search *s, __u32 id)
+static void maps_of_program(struct ids *maps_found, __u32 id)
 {
 	__u32 maps[64] = {}, len;
 	struct bpf_prog_info info = { .nr_map_ids = 64, .map_ids = (__u64)(unsigned long)maps };
@@ -158,8 +162,13 @@ static void reach_program(struct search *s, __u32 id)
 	len = sizeof(info);
 	if (!bpf_obj_get_info_by_fd(fd, &info, &len))
 		for (__u32 i = 0; i < info.nr_map_ids && i < 64; i++)
-			add(&s->reached[MAP], maps[i]);
+			add(maps_found, maps[i]);
 	close(fd);
+}
+
+static void reach_program(struct search *s, __u32 id)
+{
+	maps_of_program(&s->reached[MAP], id);
 }
 
 static void reach_link(struct search *s, __u32 id)
@@ -332,6 +341,12 @@ static void find_programs(struct search *s)
 	}
 }
 
+/*
+ * When the last descriptor of an array of programs is closed, and no pin is left, the kernel empties
+ * it, by work that takes a reference; when that happens again before the work is done, the
+ * reference is never given back (prog_array_map_clear() in kernel/bpf/arraymap.c). So they stay
+ * open here for as long as we look.
+ */
 static void find_maps(struct search *s)
 {
 	__u32 id = 0;
@@ -345,7 +360,10 @@ static void find_maps(struct search *s)
 			continue;
 		if (!bpf_obj_get_info_by_fd(fd, &info, &len) && our_map(s, &info))
 			add(&s->ours[MAP], id);
-		close(fd);
+		if (info.type == BPF_MAP_TYPE_PROG_ARRAY && s->n_kept < KEPT_MOST)
+			s->kept[s->n_kept++] = fd;
+		else
+			close(fd);
 	}
 }
 
@@ -495,15 +513,36 @@ static void say_empty(const char *what, void *arg)
 	say(arg, "%s", what);
 }
 
+/*
+ * An array of programs that no program uses and that is pinned nowhere is one whose reference the
+ * kernel has lost, as above: nobody's to remove.
+ */
+static bool lost_by_kernel(const struct search *s, __u32 id)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	int fd = bpf_map_get_fd_by_id(id);
+	bool array;
+
+	if (fd < 0)
+		return true;
+	array = !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == BPF_MAP_TYPE_PROG_ARRAY;
+	close(fd);
+	return array && !has(&s->used, id) && !pinned_at(MAP, id);
+}
+
 static void find_unreached(struct search *s)
 {
+	for (size_t i = 0; i < s->ours[PROGRAM].n; i++)
+		if (!has(&s->reached[PROGRAM], s->ours[PROGRAM].id[i]))
+			maps_of_program(&s->used, s->ours[PROGRAM].id[i]);
 	for (int kind = 0; kind < KINDS; kind++)
 		for (size_t i = 0; i < s->ours[kind].n; i++) {
 			__u32 id = s->ours[kind].id[i];
 			const char *path;
 			char name[NAME_LEN];
 
-			if (has(&s->reached[kind], id))
+			if (has(&s->reached[kind], id) || (kind == MAP && lost_by_kernel(s, id)))
 				continue;
 			object_name(kind, id, name);
 			path = s->say ? pinned_at(kind, id) : NULL;
@@ -517,7 +556,7 @@ static int look(struct search *s)
 {
 	for (int kind = 0; kind < KINDS; kind++)
 		s->reached[kind].n = s->ours[kind].n = 0;
-	s->ifaces.n = 0;
+	s->ifaces.n = s->used.n = 0;
 	s->n = 0;
 	/* What there is, first: what is made meanwhile is not looked at. */
 	find_programs(s);
@@ -530,6 +569,8 @@ static int look(struct search *s)
 	find_attached(s);
 	pins_each(find_half, s);
 	pins_empty(say_empty, s);
+	while (s->n_kept)
+		close(s->kept[--s->n_kept]);
 	return s->n;
 }
 
@@ -552,5 +593,6 @@ int leftovers_find(void (*tell)(const char *what, void *arg), void *arg)
 		free(s.ours[kind].id);
 	}
 	free(s.ifaces.id);
+	free(s.used.id);
 	return s.n;
 }

@@ -10,12 +10,6 @@ source "$TOP/tests/tools/more.sh"
 
 setup() { topo_up; }
 
-# sound [WHEN]: everything holds.
-sound() {
-	capture ctl audit
-	((RC == 0)) || die "audit ${1-}: exit code $RC; $ERR; $(grep -v ^ok <<<"$OUT")"
-}
-
 # broken "NAME..." [TEXT]: audit names exactly these, and TEXT matches what it says of them.
 broken() {
 	local said
@@ -83,6 +77,11 @@ test_sound_after_traffic() {
 		# shellcheck disable=SC2086
 		run ctl attach $hook ra rb
 		sound "with the table taken up, $hook"
+		in_a traffic flows 10.0.2.1 9 20000 0.1 >/dev/null
+		run ctl upgrade
+		sound "after an upgrade, $hook"
+		run ctl set max=1024
+		sound "with a smaller table, $hook"
 		run ctl flush
 		sound "after a flush, $hook"
 		run ctl detach --all
@@ -297,7 +296,7 @@ test_broken_interfaces() {
 
 # Programs, maps and filters of an instance that has gone; half an instance; an empty folder.
 test_broken_leftovers() {
-	local top pins
+	local top
 	shared_bpffs
 	run ctl attach --tc clsact ra rb
 	top=$(dirname "$(dirname "$(pins)")")
@@ -317,11 +316,9 @@ test_broken_leftovers() {
 	tc -n "$NS_R" qdisc del dev ra clsact
 	tc -n "$NS_R" qdisc del dev rb clsact
 	broken leftovers "^leftovers: $top/ctloader\$"
-	run ctl attach ra
-	pins=$(pins)
-	mv "$pins/state" "$pins/elsewhere"
-	broken leftovers "instance netns-[0-9]+ at $pins: it is not whole"
-	mv "$pins/elsewhere" "$pins/state"
-	run ctl detach --all
-	sound "when it is whole again"
+	rmdir "$top/ctloader"
+	mkdir -p "$top/ctloader/half/links"
+	broken leftovers "^leftovers: instance half at $top/ctloader/half: it is not whole\$"
+	rm -r "$top/ctloader"
+	sound "when all of that has gone"
 }

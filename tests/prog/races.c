@@ -435,6 +435,8 @@ TEST(in_and_out)
 	want_all_counted(sent);
 	sweep_unconfirmed();
 	CHECK_EQ(unconfirmed_elements(), 0);
+	/* So few are never pushed out of their map; who is on the way out is not to be taken for that. */
+	CHECK_EQ(counter(CT_C_LOST_UNCONFIRMED), 0);
 	WANT_SOUND();
 	flush(CT_END_FLUSHED);
 	listen_and_sweep();

@@ -12,6 +12,7 @@ tool() {
 		case $name in
 		naive) tool_linked "$name" ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
+		tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
@@ -27,7 +28,7 @@ tool_bpf() {
 tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
 	older "$to" "$from" "$TOP"/tests/tools/*.h || return 0
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to" "${@:2}"
 }
 
 # A program made of ctloader's own parts: everything but its main(). Its messages pass through the
@@ -97,6 +98,12 @@ want_keys() {
 	shift 2
 	missing=$(jq -r --args "($path) as \$o | \$ARGS.positional - (\$o | keys) | .[]" "$@" <<<"$json")
 	[[ -z $missing ]] || die "keys missing at $path: $missing; in: $json"
+}
+
+# sound [WHEN]: `audit` finds that everything holds.
+sound() {
+	capture ctl audit
+	((RC == 0)) || die "audit ${1-}: exit code $RC; $ERR; $(grep -v ^ok <<<"$OUT")"
 }
 
 # ---- Failing and killing it at a system call -----------------------------------------------------
