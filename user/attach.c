@@ -633,6 +633,22 @@ static void choose(struct hooking *h, enum attach_hook hook, const char *owner)
 	}
 }
 
+/* What there is for an interface that has become number `ifindex`. */
+static bool find_renumbered(struct hooking *h, const struct instance *in, int ifindex)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	int n = all ? hookings_all(all, CT_IFACES, in) : 0;
+	bool found = false;
+
+	for (int i = 0; i < n && !found; i++) {
+		found = all[i].now == ifindex;
+		if (found)
+			*h = all[i];
+	}
+	free(all);
+	return found;
+}
+
 /* To be repaired: as it was, unless somebody asks for something else. Whether XDP confirms. */
 static bool choose_as_it_was(struct hooking *h, enum attach_hook hook, const struct hooking *old,
 			     const char *owner)
@@ -666,7 +682,7 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		return fail("no such interface", "see 'ip link'", "%s", name);
 	if (err)
 		return fail(strerror(-err), NULL, "%s", name);
-	ours = in && hooking_find(&old, in, nic.ifindex);
+	ours = in && (hooking_find(&old, in, nic.ifindex) || find_renumbered(&old, in, nic.ifindex));
 	if (ours && old.there) {
 		*h = old;
 		h->nic = nic;

@@ -36,6 +36,7 @@ struct hooking {
 	bool automatic;     /* tc will do where native XDP turns out not to be possible */
 	bool there;         /* it was attached already, and is whole */
 	bool gone;          /* the interface is not in this network namespace (any more) */
+	int now;            /* it has come back under this number; 0: not */
 	bool repaired;      /* it was not whole: attach it as it was */
 	bool qdisc_lost;    /* whatever clsact qdisc is there now is not the one we made */
 	bool half;          /* its loader died at it, or could not finish: to be detached */

@@ -265,13 +265,33 @@ static void look_at_tc(struct look *l, __u32 flags)
 		words_add(&h->wrong, "tc: our clsact qdisc was deleted");
 }
 
-/* The interface is not in this network namespace. */
+/*
+ * Nothing of this number is in this network namespace. Links go with their interface, into another
+ * one and back; and on the way it gets another number if somebody has this one.
+ */
 static void look_for_gone(struct look *l)
 {
-	l->h->gone = true;
-	words_add(&l->h->wrong, "%s", l->xdp.ifindex || l->side[0].ifindex || l->side[1].ifindex ?
-				"it has been moved to another network namespace" :
-				"the interface has gone");
+	struct hooking *h = l->h;
+	__u32 at = l->xdp.ifindex ?: l->side[0].ifindex ?: l->side[1].ifindex;
+	struct tcx_program tcx[NEIGHBOURS];
+	char name[IFNAMSIZ];
+
+	h->gone = true;
+	if (l->side[0].pinned || l->side[1].pinned)
+		h->tc = ATTACH_TC_TCX;
+	for (int side = 0; side < 2 && at; side++) {
+		int n = tcx_programs((int)at, side, tcx, NEIGHBOURS);
+
+		for (int i = 0; i < n; i++)
+			if (l->side[side].pinned && tcx[i].link_id == l->side[side].id)
+				h->now = (int)at;
+	}
+	if (h->now && if_indextoname(at, name))
+		words_add(&h->wrong, "it has been away, and has come back as number %u: %s", at,
+			  name);
+	else
+		words_add(&h->wrong, "%s", at ? "it has been moved to another network namespace" :
+						"the interface has gone");
 }
 
 void health_look(const struct instance *in, struct hooking *h, const struct ct_iface *slot)

@@ -65,6 +65,8 @@ methods() { ctl status -o json | jq -c '.interfaces | map([.name, .hook, .method
 begin_world() {
 	HOOK=("$@" --zone 7)
 	! [[ $* == *native* ]] || { xdp_pass a && xdp_pass b; }
+	ip -n "$NS_R" link del rb
+	new_rb 77 # a number that it keeps wherever it goes
 	run ctl attach "${HOOK[@]}" ra rb
 	METHODS=$(methods)
 	passes
@@ -182,6 +184,17 @@ others_there() {
 
 link_detach() { bpftool link detach pinned "$(pins)/links/$(ifindex rb)-$1"; }
 
+# Away and back again with another number, because somebody there has its own.
+renumbered() {
+	ip -n "$NS_A" link add v0 index 77 type veth peer name v1
+	ip -n "$NS_R" link set rb netns "$NS_A"
+	ip -n "$NS_A" link set rb netns "$NS_R"
+	ip -n "$NS_A" link del v0
+	up_again
+	wrong "ifindex 77" "it has been away, and has come back as number $(ifindex rb): rb"
+	repaired
+}
+
 # ---- tc by TCX ----------------------------------------------------------------------------------
 
 test_tcx() {
@@ -191,6 +204,7 @@ test_tcx() {
 	renamed_and_down
 	moved 'it has been moved to another network namespace'
 	replaced
+	renumbered
 	# Links that are detached, and pins that are removed.
 	for side in ingress egress; do
 		link_detach tc-$side
@@ -293,6 +307,7 @@ test_native() {
 	renamed_and_down
 	moved 'it has been moved to another network namespace'
 	replaced
+	renumbered
 	# Frames that XDP could not take are refused while it is there, or XDP is.
 	fails 2 ip -n "$NS_B" link set eth0 mtu 9000
 	whole rb
