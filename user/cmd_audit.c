@@ -33,17 +33,17 @@
 
 #define BATCH 4096
 /* How often figures are read again, and how often something that looks wrong is looked at again. */
-#define READINGS 8
+#define READINGS       8
 #define CONTRADICTIONS 3
-#define LOOKS 4
-#define LOOKS_DYING 100
-#define PAUSE_MS 30
+#define LOOKS	       4
+#define LOOKS_DYING    100
+#define PAUSE_MS       30
 /* Suspects that are looked at again; there is no need to list a million. */
 #define SUSPECTS 4096
 
 /* Seconds: what the contract promises, and what bpf/sweep.h takes at the most. */
 #define UNCONFIRMED_SECONDS 30
-#define SWEEP_SECONDS 4
+#define SWEEP_SECONDS	    4
 #define SWEEP_ROUND_SECONDS 5
 /* A slice of the sweep takes this many flows that are due, and the next comes 5 ms later. */
 #define SLICE_DUE 1024
@@ -54,13 +54,13 @@ struct result {
 	char text[1024];
 };
 
-/* --- one family's table ------------------------------------------------------------------------ */
+/* --- one family's table -------------------------------------------------------------------- */
 
 enum suspicion {
-	ODD,      /* not a flow that lives */
+	ODD,	   /* not a flow that lives */
 	UNSLOTTED, /* its slot does not hold its key */
-	LATE,     /* past its time */
-	UNOWNED,  /* a slot that no flow owns */
+	LATE,	   /* past its time */
+	UNOWNED,   /* a slot that no flow owns */
 	SUSPICIONS,
 };
 
@@ -75,9 +75,9 @@ struct family {
 	const char *name;
 	int table, index;
 	__u32 key_size;
-	__u32 used;     /* slots that have been taken ever */
-	__u8 *keys;     /* of the index */
-	__u8 *owned;    /* slots: a flow says that it is its */
+	__u32 used;  /* slots that have been taken ever */
+	__u8 *keys;  /* of the index */
+	__u8 *owned; /* slots: a flow says that it is its */
 	struct suspect *suspects;
 	size_t n, over; /* over: found no room */
 };
@@ -90,8 +90,8 @@ struct world {
 	struct family family[2];
 	struct audit_reading r;
 	__u64 now, hz;
-	__u64 oldest;      /* unconfirmed: ticks since it was prepared */
-	__u64 latest;      /* flows: ticks that one is past its time */
+	__u64 oldest;	   /* unconfirmed: ticks since it was prepared */
+	__u64 latest;	   /* flows: ticks that one is past its time */
 	__u64 index_flows; /* that have been compared with the index */
 	struct result result[AUDIT_MAX];
 };
@@ -104,7 +104,7 @@ static void pause_ms(long ms)
 }
 
 __attribute__((format(printf, 4, 5))) static void conclude(struct world *w, enum audit_id id,
-							    bool ok, const char *format, ...)
+							   bool ok, const char *format, ...)
 {
 	struct result *r = &w->result[id];
 	va_list args;
@@ -150,7 +150,7 @@ __attribute__((format(printf, 3, 4))) static void unblamed(struct world *w, enum
 	va_end(args);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------- */
 
 static int read_stats(struct world *w, struct ct_stats *sum)
 {
@@ -388,7 +388,7 @@ static int take_reading(struct world *w)
 	return err;
 }
 
-/* --- sums -------------------------------------------------------------------------------------- */
+/* --- sums ---------------------------------------------------------------------------------- */
 
 /* Wait until the sweep has looked at the unconfirmed once more: a second longer than its round. */
 static bool wait_for_sweep(const struct world *w)
@@ -468,7 +468,7 @@ static int settle_missing(struct world *w)
 	return err;
 }
 
-/* --- single flows and slots -------------------------------------------------------------------- */
+/* --- single flows and slots ---------------------------------------------------------------- */
 
 /* Look at a suspect again: whether it still is what it was suspected of. */
 static bool still(const struct world *w, const struct family *f, struct suspect *s)
@@ -485,8 +485,7 @@ static bool still(const struct world *w, const struct family *f, struct suspect 
 		key[f->key_size - 1] = 0;
 		return bpf_map_lookup_elem(f->table, key, &e) || e.slot != s->slot;
 	}
-	if (bpf_map_lookup_elem(f->table, s->key, &e) ||
-	    (e.word ^ s->word) & ~CT_WORD_PHASE)
+	if (bpf_map_lookup_elem(f->table, s->key, &e) || (e.word ^ s->word) & ~CT_WORD_PHASE)
 		return false; /* it has gone, or is another one */
 	slot = e.slot;
 	switch (s->why) {
@@ -574,8 +573,10 @@ static void check_table(struct world *w)
 		conclude(w, AUDIT_AGE, false, "the time can't be read");
 		return;
 	}
-	unblamed(w, AUDIT_OVERDUE, "%llu ms at most", (unsigned long long)(w->latest * 1000 / w->hz));
-	conclude(w, AUDIT_AGE, w->oldest <= UNCONFIRMED_SECONDS * w->hz, "the oldest of %llu: %llu ms",
+	unblamed(w, AUDIT_OVERDUE, "%llu ms at most",
+		 (unsigned long long)(w->latest * 1000 / w->hz));
+	conclude(w, AUDIT_AGE, w->oldest <= UNCONFIRMED_SECONDS * w->hz,
+		 "the oldest of %llu: %llu ms",
 		 (unsigned long long)(w->r.unconfirmed + w->r.unconfirmed_dead),
 		 (unsigned long long)(w->oldest * 1000 / w->hz));
 }
@@ -603,7 +604,7 @@ static void check_sweep(struct world *w)
 		 (unsigned long long)(w->hz ? late / w->hz : 0));
 }
 
-/* --- programs, maps and interfaces -------------------------------------------------------------- */
+/* --- programs, maps and interfaces ---------------------------------------------------------- */
 
 static void check_stages(struct world *w)
 {
@@ -611,8 +612,12 @@ static void check_stages(struct world *w)
 		const char *array, *text;
 		const char *program[CT_STAGE_MAX]; /* NULL: anybody's, or none */
 	} arrays[] = {
-		{ "xdp_stages", "XDP", { [CT_STAGE_IN] = "ct_xdp_in", [CT_STAGE_CONFIRM] = "ct_xdp_confirm" } },
-		{ "tc_stages", "tc", { [CT_STAGE_IN] = "ct_tc_in", [CT_STAGE_CONFIRM] = "ct_tc_confirm" } },
+		{ "xdp_stages",
+		  "XDP",
+		  { [CT_STAGE_IN] = "ct_xdp_in", [CT_STAGE_CONFIRM] = "ct_xdp_confirm" } },
+		{ "tc_stages",
+		  "tc",
+		  { [CT_STAGE_IN] = "ct_tc_in", [CT_STAGE_CONFIRM] = "ct_tc_confirm" } },
 	};
 	static const char *const stages[CT_STAGE_MAX] = {
 #define X(id, name) [CT_STAGE_##id] = name,
@@ -752,7 +757,8 @@ static void check_interfaces(struct world *w)
 		size_t length;
 
 		while ((sentence = words_next(&h[i].wrong, &at, &length)))
-			blame(w, AUDIT_INTERFACES, "%s: %.*s", h[i].nic.name, (int)length, sentence);
+			blame(w, AUDIT_INTERFACES, "%s: %.*s", h[i].nic.name, (int)length,
+			      sentence);
 	}
 	unblamed(w, AUDIT_INTERFACES, "%d attached", n);
 	free(h);
@@ -797,12 +803,12 @@ static void check_leftovers(struct world *w)
 	unblamed(w, AUDIT_LEFTOVERS, "none");
 }
 
-/* --- the command ------------------------------------------------------------------------------- */
+/* --- the command --------------------------------------------------------------------------- */
 
 static void world_close(struct world *w)
 {
-	int fds[] = { w->stats, w->unconfirmed, w->family[0].table, w->family[1].table,
-		      w->family[0].index, w->family[1].index };
+	int fds[] = { w->stats,		  w->unconfirmed,     w->family[0].table,
+		      w->family[1].table, w->family[0].index, w->family[1].index };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -821,10 +827,12 @@ static bool world_open(struct world *w)
 {
 	w->stats = instance_fd(w->in, "stats");
 	w->unconfirmed = instance_fd(w->in, "unconfirmed");
-	w->family[0] = (struct family){ .name = "IPv4", .key_size = sizeof(struct ct_key4),
+	w->family[0] = (struct family){ .name = "IPv4",
+					.key_size = sizeof(struct ct_key4),
 					.table = instance_fd(w->in, "ct4"),
 					.index = instance_fd(w->in, "index4") };
-	w->family[1] = (struct family){ .name = "IPv6", .key_size = sizeof(struct ct_key6),
+	w->family[1] = (struct family){ .name = "IPv6",
+					.key_size = sizeof(struct ct_key6),
 					.table = instance_fd(w->in, "ct6"),
 					.index = instance_fd(w->in, "index6") };
 	for (int i = 0; i < 2; i++)

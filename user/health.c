@@ -18,7 +18,7 @@
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
 #define CT_TCX_INGRESS 46
-#define CT_TCX_EGRESS 47
+#define CT_TCX_EGRESS  47
 
 #define NEIGHBOURS 64
 
@@ -144,8 +144,8 @@ struct look {
 	const struct instance *in;
 	struct hooking *h;
 	struct link_state xdp, side[2]; /* egress, ingress */
-	bool filter[2];                 /* ours is among the clsact filters */
-	int here;                       /* hooks that are in their place */
+	bool filter[2];			/* ours is among the clsact filters */
+	int here;			/* hooks that are in their place */
 };
 
 static const char *const side_names[] = { "tc egress", "tc ingress" };
@@ -174,10 +174,10 @@ static void look_at_xdp(struct look *l)
 		return;
 	}
 	words_add(&h->wrong, "XDP: %s%s%s",
-		  !l->xdp.pinned		     ? "the pin of our link has gone" :
-		  !l->xdp.ifindex		     ? "our link has been detached" :
-		  l->xdp.prog_id == holder	     ? "our link runs another program" :
-						       "our link holds another interface",
+		  !l->xdp.pinned	     ? "the pin of our link has gone"
+		  : !l->xdp.ifindex	     ? "our link has been detached"
+		  : l->xdp.prog_id == holder ? "our link runs another program"
+					     : "our link holds another interface",
 		  holder && l->xdp.prog_id != holder ? ", and the hook is held by " : "",
 		  holder && l->xdp.prog_id != holder ? other : "");
 }
@@ -195,9 +195,9 @@ static void look_at_tcx(struct look *l, bool ingress)
 			ours = i;
 	if (ours < 0) {
 		words_add(&l->h->wrong, "%s: %s", name,
-			  !link->pinned  ? "the pin of our link has gone" :
-			  !link->ifindex ? "our link has been detached" :
-					   "our link holds another interface");
+			  !link->pinned	   ? "the pin of our link has gone"
+			  : !link->ifindex ? "our link has been detached"
+					   : "our link holds another interface");
 		return;
 	}
 	l->here++;
@@ -223,8 +223,8 @@ static void look_at_filters(struct look *l, bool ingress)
 			ours = i;
 	if (ours < 0) {
 		for (int i = 0; i < n; i++)
-			snprintf(other, sizeof(other), "%s'%s'", *other ? "others are there: " :
-				 "another is there: ", at[i].name);
+			snprintf(other, sizeof(other), "%s'%s'",
+				 *other ? "others are there: " : "another is there: ", at[i].name);
 		words_add(&l->h->wrong, "%s: our filter has gone%s%s", name, *other ? "; " : "",
 			  other);
 		return;
@@ -290,8 +290,9 @@ static void look_for_gone(struct look *l)
 		words_add(&h->wrong, "it has been away, and has come back as number %u: %s", at,
 			  name);
 	else
-		words_add(&h->wrong, "%s", at ? "it has been moved to another network namespace" :
-						"the interface has gone");
+		words_add(&h->wrong, "%s",
+			  at ? "it has been moved to another network namespace"
+			     : "the interface has gone");
 }
 
 void health_look(const struct instance *in, struct hooking *h, const struct ct_iface *slot)
@@ -313,8 +314,10 @@ void health_look(const struct instance *in, struct hooking *h, const struct ct_i
 	if (!whole)
 		words_add(&h->wrong, "an attach or detach was not finished");
 	else if (!l.here)
-		words_add(&h->wrong, "nothing of ours is on it: another interface may have got "
-				     "the number %d", h->nic.ifindex);
+		words_add(&h->wrong,
+			  "nothing of ours is on it: another interface may have got "
+			  "the number %d",
+			  h->nic.ifindex);
 	if (!nic_probe(h->nic.name, &nic) && !nic.up)
 		words_add(&h->notes, "the interface is down");
 }

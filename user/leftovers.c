@@ -26,7 +26,7 @@
 #include "pins.h"
 
 #define PATIENCE_MS 2000
-#define NAME_LEN 16 /* BPF_OBJ_NAME_LEN */
+#define NAME_LEN    16 /* BPF_OBJ_NAME_LEN */
 
 /* --- sets of ids ------------------------------------------------------------------------------ */
 
@@ -71,7 +71,7 @@ static void add(struct ids *set, __u32 id)
 /* --- what our parts are called ---------------------------------------------------------------- */
 
 #define PARTS_MOST 64
-#define KEPT_MOST 256
+#define KEPT_MOST  256
 
 /* Kernel names are cut off at 15 letters. */
 struct part {
@@ -84,11 +84,11 @@ struct search {
 	struct part parts[PARTS_MOST];
 	size_t n_parts;
 	struct ids reached[KINDS]; /* of a living instance, or in the hands of a process */
-	struct ids ours[KINDS];    /* there are, by their names */
-	struct ids used;           /* maps of our programs that are left */
-	int kept[KEPT_MOST];       /* see find_maps() */
+	struct ids ours[KINDS];	   /* there are, by their names */
+	struct ids used;	   /* maps of our programs that are left */
+	int kept[KEPT_MOST];	   /* see find_maps() */
 	size_t n_kept;
-	struct ids ifaces;         /* that instances of this network namespace have */
+	struct ids ifaces; /* that instances of this network namespace have */
 
 	void (*say)(const char *what, void *arg);
 	void *arg;
@@ -145,8 +145,8 @@ static void reach_map(struct search *s, __u32 id)
 	    (info.type == BPF_MAP_TYPE_PROG_ARRAY || info.type == BPF_MAP_TYPE_ARRAY_OF_MAPS))
 		for (__u32 i = 0; i < info.max_entries; i++)
 			if (!bpf_map_lookup_elem(fd, &i, &value))
-				add(&s->reached[info.type == BPF_MAP_TYPE_PROG_ARRAY ? PROGRAM :
-										       MAP],
+				add(&s->reached[info.type == BPF_MAP_TYPE_PROG_ARRAY ? PROGRAM
+										     : MAP],
 				    value);
 	close(fd);
 }
@@ -187,8 +187,8 @@ static void reach_link(struct search *s, __u32 id)
 /* From what is reached to what that leads to, until there is nothing new. */
 static void reach_on(struct search *s)
 {
-	static void (*const on[KINDS])(struct search *s, __u32 id) = { reach_program, reach_map,
-								       reach_link };
+	static void (*const on[KINDS])(struct search * s, __u32 id) = { reach_program, reach_map,
+									reach_link };
 	size_t done[KINDS] = {};
 	bool more = true;
 
@@ -342,8 +342,8 @@ static void find_programs(struct search *s)
 }
 
 /*
- * When the last descriptor of an array of programs is closed, and no pin is left, the kernel empties
- * it, by work that takes a reference; when that happens again before the work is done, the
+ * When the last descriptor of an array of programs is closed, and no pin is left, the kernel
+ * empties it, by work that takes a reference; when that happens again before the work is done, the
  * reference is never given back (prog_array_map_clear() in kernel/bpf/arraymap.c). So they stay
  * open here for as long as we look.
  */
@@ -379,7 +379,8 @@ static void find_links(struct search *s)
 
 		if (fd < 0)
 			continue;
-		if (!bpf_obj_get_info_by_fd(fd, &info, &len) && has(&s->ours[PROGRAM], info.prog_id))
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len) &&
+		    has(&s->ours[PROGRAM], info.prog_id))
 			add(&s->ours[LINK], id);
 		close(fd);
 	}

@@ -138,12 +138,12 @@ put() {
 change() {
 	local where=${1,,} at=$2
 	shift 2
-	jq -c --argjson at "$at" --args ".$where[\$at:\$at + (\$ARGS.positional | length)] = \$ARGS.positional" "$@"
+	jq -c --argjson at "$at" --args ".${where}[\$at:\$at + (\$ARGS.positional | length)] = \$ARGS.positional" "$@"
 }
 
 # with_flow: an instance, and one flow in it.
 with_flow() {
-	run ctl attach "$@" ra rb
+	run ctl attach ra rb
 	in_a ping -c 1 -W 2 -q 10.0.2.1 >/dev/null
 	sound "with a flow"
 }

@@ -14,9 +14,9 @@
 
 /* <linux/bpf.h> of 6.6 */
 #define TCX_INGRESS 46
-#define TCX_EGRESS 47
-#define F_BEFORE (1U << 3)
-#define F_AFTER (1U << 4)
+#define TCX_EGRESS  47
+#define F_BEFORE    (1U << 3)
+#define F_AFTER	    (1U << 4)
 
 int main(int argc, char **argv)
 {

@@ -9,8 +9,9 @@
 /* An instance at rest where everything holds: 100 opened, 70 confirmed, 40 of these destroyed. */
 static struct audit_reading sound(void)
 {
-	struct audit_reading r = { .flows_gauge = 30, .flows = 30, .unconfirmed_gauge = 5,
-				   .unconfirmed = 5 };
+	struct audit_reading r = {
+		.flows_gauge = 30, .flows = 30, .unconfirmed_gauge = 5, .unconfirmed = 5
+	};
 	struct ct_stats *s = &r.before;
 
 	s->counters[CT_C_CREATED] = 100;
@@ -172,7 +173,8 @@ TEST(written)
 	char text[256];
 
 	audit_write(&r, AUDIT_CREATED, text, sizeof(text));
-	CHECK_STR(text, "created 100 = confirmed 70 + dropped 15 + swept 8 + lost 2 + unconfirmed 5");
+	CHECK_STR(text,
+		  "created 100 = confirmed 70 + dropped 15 + swept 8 + lost 2 + unconfirmed 5");
 	audit_write(&r, AUDIT_CONFIRMED, text, sizeof(text));
 	CHECK_STR(text, "confirmed 70 = flows 30 + destroyed 40");
 	r.between.counters[CT_C_CONFIRMED]++;
