@@ -140,7 +140,7 @@ static int fit_existing(const struct instance *in, const struct request *r)
 	s = mapped(in, "settings", sizeof(*s));
 	if (!s)
 		return 1;
-	__atomic_store_n(&s->knob[CT_K_DROP_INVALID], 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->knob.drop_invalid, 1, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
 	return code;
 }
