@@ -47,48 +47,37 @@ static uint64_t ends(const struct ct_stats *s)
 {
 	uint64_t sum = 0;
 
-	for (int i = CT_END_NONE + 1; i < CT_END_MAX; i++)
-		sum += s->ends[i];
-	return sum;
-}
-
-static uint64_t packets(const struct ct_stats *s, enum ct_class class)
-{
-	uint64_t sum = 0;
-
-	for (int side = 0; side < CT_SIDES; side++)
-		sum += s->packets[side][class];
-	return sum;
-}
-
-static const enum ct_class reason_class[CT_R_MAX] = {
-#define X(id, class, key, help) [CT_R_##id] = CT_##class,
-	CT_REASONS(X)
+#define X(id, name, help) sum += s->ends.name;
+	CT_ENDS(X)
 #undef X
-};
+	return sum;
+}
+
+/* Packets of a class that comes with a reason, on both sides. */
+#define PACKETS(class) (s->packets.ingress.class + s->packets.egress.class)
 
 static uint64_t reasons(const struct ct_stats *s)
 {
 	uint64_t sum = 0;
 
-	for (int i = CT_R_NONE + 1; i < CT_R_MAX; i++)
-		if (reason_class[i] == CT_INVALID || reason_class[i] == CT_UNTRACKED)
-			sum += s->reasons[i];
+#define X(id, class, key, help) sum += s->reasons.key;
+	CT_REASONS(X)
+#undef X
 	return sum;
 }
 
 /* Flows that were opened, and are not unconfirmed any more. */
 static uint64_t decided(const struct ct_stats *s)
 {
-	return s->counters[CT_C_CONFIRMED] + s->counters[CT_C_DROPPED_UNCONFIRMED] +
-	       s->counters[CT_C_SWEPT_UNCONFIRMED] + s->counters[CT_C_LOST_UNCONFIRMED];
+	return s->counters.confirmed + s->counters.dropped_unconfirmed +
+	       s->counters.swept_unconfirmed + s->counters.lost_unconfirmed;
 }
 
 /* What a flow before confirm that is refused there is counted for, too. */
 static uint64_t refused(const struct ct_stats *s)
 {
-	return s->counters[CT_C_CLASH_RESOLVED] + s->counters[CT_C_INSERT_FAILED] +
-	       s->counters[CT_C_UNTRACKED_FULL] + s->counters[CT_C_DROP_TABLE_FULL];
+	return s->counters.clash_resolved + s->counters.insert_failed +
+	       s->counters.untracked_full + s->counters.drop_table_full;
 }
 
 #define BETWEEN(from, to, expression)                                                              \
@@ -99,7 +88,7 @@ static uint64_t refused(const struct ct_stats *s)
 		audit_between(before, (expression));                                               \
 	})
 
-#define COUNTER(id) s->counters[CT_C_##id]
+#define COUNTER(key) s->counters.key
 
 /*
  * A count that rises and falls, read before the walk that it is compared with: since then it can
@@ -118,37 +107,37 @@ enum audit_seen audit_judge(const struct audit_reading *r, enum audit_id id)
 
 	switch (id) {
 	case AUDIT_CREATED:
-		left = BETWEEN(two, three, COUNTER(CREATED));
+		left = BETWEEN(two, three, COUNTER(created));
 		right = audit_sum(BETWEEN(two, three, decided(s)), audit_exactly(r->unconfirmed));
 		break;
 	case AUDIT_CONFIRMED:
-		left = BETWEEN(one, two, COUNTER(CONFIRMED));
-		right = audit_sum(BETWEEN(one, two, COUNTER(DESTROYED)), audit_exactly(r->flows));
+		left = BETWEEN(one, two, COUNTER(confirmed));
+		right = audit_sum(BETWEEN(one, two, COUNTER(destroyed)), audit_exactly(r->flows));
 		break;
 	case AUDIT_ENDS:
-		left = BETWEEN(one, three, COUNTER(DESTROYED));
+		left = BETWEEN(one, three, COUNTER(destroyed));
 		right = BETWEEN(one, three, ends(s));
 		break;
 	case AUDIT_EVICTED:
-		left = BETWEEN(one, three, COUNTER(EVICTED));
-		right = BETWEEN(one, three, s->ends[CT_END_EVICTED]);
+		left = BETWEEN(one, three, COUNTER(evicted));
+		right = BETWEEN(one, three, s->ends.evicted);
 		break;
 	case AUDIT_DROPPED:
 		left = BETWEEN(one, three, refused(s));
-		right = BETWEEN(one, three, COUNTER(DROPPED_UNCONFIRMED));
+		right = BETWEEN(one, three, COUNTER(dropped_unconfirmed));
 		/* Others are, too: flows that ended, or whose first packets were two. */
 		return audit_compare(left, right) == AUDIT_MORE ? AUDIT_MORE : AUDIT_EQUAL;
 	case AUDIT_CLASSES:
-		left = BETWEEN(one, three, packets(s, CT_INVALID) + packets(s, CT_UNTRACKED));
+		left = BETWEEN(one, three, PACKETS(invalid) + PACKETS(untracked));
 		right = BETWEEN(one, three, reasons(s));
 		break;
 	case AUDIT_FLOWS:
-		left = gauge(r->flows_gauge, BETWEEN(one, two, COUNTER(CONFIRMED)),
-			     BETWEEN(one, two, COUNTER(DESTROYED)));
+		left = gauge(r->flows_gauge, BETWEEN(one, two, COUNTER(confirmed)),
+			     BETWEEN(one, two, COUNTER(destroyed)));
 		right = audit_exactly(r->flows + r->dying);
 		break;
 	case AUDIT_UNCONFIRMED:
-		left = gauge(r->unconfirmed_gauge, BETWEEN(two, three, COUNTER(CREATED)),
+		left = gauge(r->unconfirmed_gauge, BETWEEN(two, three, COUNTER(created)),
 			     BETWEEN(two, three, decided(s)));
 		right = audit_exactly(r->unconfirmed + r->unconfirmed_dead);
 		break;
@@ -169,39 +158,39 @@ static void figures(const struct audit_reading *r, enum audit_id id,
 
 	switch (id) {
 	case AUDIT_CREATED:
-		each("created", "", COUNTER(CREATED), arg);
-		each("confirmed", "=", COUNTER(CONFIRMED), arg);
-		each("dropped", "+", COUNTER(DROPPED_UNCONFIRMED), arg);
-		each("swept", "+", COUNTER(SWEPT_UNCONFIRMED), arg);
-		each("lost", "+", COUNTER(LOST_UNCONFIRMED), arg);
+		each("created", "", COUNTER(created), arg);
+		each("confirmed", "=", COUNTER(confirmed), arg);
+		each("dropped", "+", COUNTER(dropped_unconfirmed), arg);
+		each("swept", "+", COUNTER(swept_unconfirmed), arg);
+		each("lost", "+", COUNTER(lost_unconfirmed), arg);
 		each("unconfirmed", "+", r->unconfirmed, arg);
 		break;
 	case AUDIT_CONFIRMED:
 		s = &r->between;
-		each("confirmed", "", COUNTER(CONFIRMED), arg);
+		each("confirmed", "", COUNTER(confirmed), arg);
 		each("flows", "=", r->flows, arg);
-		each("destroyed", "+", COUNTER(DESTROYED), arg);
+		each("destroyed", "+", COUNTER(destroyed), arg);
 		break;
 	case AUDIT_ENDS:
-		each("destroyed", "", COUNTER(DESTROYED), arg);
-#define X(id, name, help) each(name, CT_END_##id == 1 ? "=" : "+", s->ends[CT_END_##id], arg);
+		each("destroyed", "", COUNTER(destroyed), arg);
+#define X(id, name, help) each(#name, CT_END_##id == 1 ? "=" : "+", s->ends.name, arg);
 		CT_ENDS(X)
 #undef X
 		break;
 	case AUDIT_EVICTED:
-		each("evicted", "", COUNTER(EVICTED), arg);
-		each("reason_evicted", "=", s->ends[CT_END_EVICTED], arg);
+		each("evicted", "", COUNTER(evicted), arg);
+		each("reason_evicted", "=", s->ends.evicted, arg);
 		break;
 	case AUDIT_DROPPED:
-		each("clash_resolved", "", COUNTER(CLASH_RESOLVED), arg);
-		each("insert_failed", "+", COUNTER(INSERT_FAILED), arg);
-		each("untracked_full", "+", COUNTER(UNTRACKED_FULL), arg);
-		each("table_full", "+", COUNTER(DROP_TABLE_FULL), arg);
-		each("dropped", "<=", COUNTER(DROPPED_UNCONFIRMED), arg);
+		each("clash_resolved", "", COUNTER(clash_resolved), arg);
+		each("insert_failed", "+", COUNTER(insert_failed), arg);
+		each("untracked_full", "+", COUNTER(untracked_full), arg);
+		each("table_full", "+", COUNTER(drop_table_full), arg);
+		each("dropped", "<=", COUNTER(dropped_unconfirmed), arg);
 		break;
 	case AUDIT_CLASSES:
-		each("invalid", "", packets(s, CT_INVALID), arg);
-		each("untracked", "+", packets(s, CT_UNTRACKED), arg);
+		each("invalid", "", PACKETS(invalid), arg);
+		each("untracked", "+", PACKETS(untracked), arg);
 		each("reasons", "=", reasons(s), arg);
 		break;
 	case AUDIT_FLOWS:

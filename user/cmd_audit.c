@@ -452,7 +452,7 @@ static bool missing(const struct world *w)
 static int settle_missing(struct world *w)
 {
 	static const enum audit_id both[] = { AUDIT_CREATED, AUDIT_UNCONFIRMED };
-	uint64_t lost = w->r.before.counters[CT_C_LOST_UNCONFIRMED];
+	uint64_t lost = w->r.before.counters.lost_unconfirmed;
 	int err = 0;
 
 	if (wait_for_sweep(w))
@@ -463,7 +463,7 @@ static int settle_missing(struct world *w)
 		err = check_sums(w);
 	for (int i = 0; i < 2 && !err; i++)
 		if (audit_judge(&w->r, both[i]) == AUDIT_MORE &&
-		    w->r.after.counters[CT_C_LOST_UNCONFIRMED] != lost)
+		    w->r.after.counters.lost_unconfirmed != lost)
 			w->result[both[i]].ok = true;
 	return err;
 }

@@ -14,21 +14,21 @@ static struct audit_reading sound(void)
 	};
 	struct ct_stats *s = &r.before;
 
-	s->counters[CT_C_CREATED] = 100;
-	s->counters[CT_C_CONFIRMED] = 70;
-	s->counters[CT_C_DROPPED_UNCONFIRMED] = 15;
-	s->counters[CT_C_SWEPT_UNCONFIRMED] = 8;
-	s->counters[CT_C_LOST_UNCONFIRMED] = 2;
-	s->counters[CT_C_DESTROYED] = 40;
-	s->counters[CT_C_EVICTED] = 10;
-	s->counters[CT_C_CLASH_RESOLVED] = 3;
-	s->counters[CT_C_UNTRACKED_FULL] = 4;
-	s->ends[CT_END_TIMEOUT] = 30;
-	s->ends[CT_END_EVICTED] = 10;
-	s->packets[CT_INGRESS][CT_INVALID] = 5;
-	s->packets[CT_EGRESS][CT_UNTRACKED] = 2;
-	s->reasons[CT_R_TCP_FLAGS] = 5;
-	s->reasons[CT_R_ND] = 2;
+	s->counters.created = 100;
+	s->counters.confirmed = 70;
+	s->counters.dropped_unconfirmed = 15;
+	s->counters.swept_unconfirmed = 8;
+	s->counters.lost_unconfirmed = 2;
+	s->counters.destroyed = 40;
+	s->counters.evicted = 10;
+	s->counters.clash_resolved = 3;
+	s->counters.untracked_full = 4;
+	s->ends.timeout = 30;
+	s->ends.evicted = 10;
+	s->packets.ingress.invalid = 5;
+	s->packets.egress.untracked = 2;
+	s->reasons.tcp_flags = 5;
+	s->reasons.nd = 2;
 	r.between = r.after = r.before;
 	return r;
 }
@@ -50,9 +50,10 @@ static const char *broken(const struct audit_reading *r)
 
 static void count(struct audit_reading *r, enum ct_counter id, int n)
 {
-	r->before.counters[id] += n;
-	r->between.counters[id] += n;
-	r->after.counters[id] += n;
+	struct ct_stats *all[] = { &r->before, &r->between, &r->after };
+
+	for (int i = 0; i < 3; i++)
+		((__u64 *)&all[i]->counters)[id] += (__u64)n;
 }
 
 // At rest every equation is exact.
@@ -123,10 +124,10 @@ TEST(under_load)
 	struct audit_reading r = sound();
 
 	/* While the table is walked 20 are confirmed and 7 destroyed. */
-	r.between.counters[CT_C_CREATED] += 20;
-	r.between.counters[CT_C_CONFIRMED] += 20;
-	r.between.counters[CT_C_DESTROYED] += 7;
-	r.between.ends[CT_END_TIMEOUT] += 7;
+	r.between.counters.created += 20;
+	r.between.counters.confirmed += 20;
+	r.between.counters.destroyed += 7;
+	r.between.ends.timeout += 7;
 	r.after = r.between;
 	for (int flows = 23; flows <= 50; flows++) {
 		r.flows = (uint64_t)flows;
@@ -146,8 +147,8 @@ TEST(under_load_unconfirmed)
 {
 	struct audit_reading r = sound();
 
-	r.after.counters[CT_C_CREATED] += 10;
-	r.after.counters[CT_C_CONFIRMED] += 6;
+	r.after.counters.created += 10;
+	r.after.counters.confirmed += 6;
 	for (int n = 0; n <= 15; n++) {
 		r.unconfirmed = (uint64_t)n;
 		CHECK_STR(broken(&r), "");
@@ -177,7 +178,7 @@ TEST(written)
 		  "created 100 = confirmed 70 + dropped 15 + swept 8 + lost 2 + unconfirmed 5");
 	audit_write(&r, AUDIT_CONFIRMED, text, sizeof(text));
 	CHECK_STR(text, "confirmed 70 = flows 30 + destroyed 40");
-	r.between.counters[CT_C_CONFIRMED]++;
+	r.between.counters.confirmed++;
 	audit_write(&r, AUDIT_CONFIRMED, text, sizeof(text));
 	CHECK_STR(text, "confirmed 71 = flows 30 + destroyed 40, while packets went on");
 	audit_write(&r, AUDIT_CREATED, text, 12);
