@@ -175,13 +175,13 @@ int clsact_attach(const struct instance *in, int ifindex, bool ingress)
 	fd = program(in, ingress);
 	if (fd < 0)
 		return fd;
-	/* EEXIST: the handle is somebody's. EINVAL: the priority is another classifier's. */
+	/* EEXIST: the handle is somebody's. EINVAL, ENOSPC: the priority, for another kind of filter. */
 	for (int i = 0; i < HANDLES * PRIORITIES; i++) {
 		LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = HANDLE + i % HANDLES,
 			    .priority = PRIORITY + i / HANDLES);
 
 		err = bpf_tc_attach(&hook, &opts);
-		if (err != -EEXIST && err != -EINVAL)
+		if (err != -EEXIST && err != -EINVAL && err != -ENOSPC)
 			break;
 	}
 	close(fd);
