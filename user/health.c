@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include "attach.h"
 #include "clsact.h"
 #include "object.h"
+#include "xdpchain.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
 #define CT_TCX_INGRESS 46
@@ -152,6 +154,20 @@ static const char *const side_names[] = { "tc egress", "tc ingress" };
 static const char *const side_links[] = { "tc-egress", "tc-ingress" };
 static const char *const side_programs[] = { "ct_tc_egress", "ct_tc_ingress" };
 
+/* Through libxdp's dispatcher, which holds the hook in our stead. */
+static void look_at_chain(struct look *l)
+{
+	struct hooking *h = l->h;
+	char pin[PATH_MAX + 64];
+
+	snprintf(pin, sizeof(pin), "%s/" PIN_LINKS "/%d-libxdp", l->in->dir, h->nic.ifindex);
+	h->chained = chain_attached(pin, h->nic.ifindex, &h->prio);
+	if (h->chained)
+		l->here++;
+	else
+		words_add(&h->wrong, "XDP: our program is not in libxdp's chain");
+}
+
 static void look_at_xdp(struct look *l)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
@@ -159,6 +175,10 @@ static void look_at_xdp(struct look *l)
 	char other[64] = "nothing";
 	__u32 holder = 0;
 
+	if (h->hook != CT_HOOK_TC && h->xdp == ATTACH_XDP_LIBXDP) {
+		look_at_chain(l);
+		return;
+	}
 	if (!bpf_xdp_query(h->nic.ifindex, 0, &query))
 		holder = query.prog_id ?: query.drv_prog_id ?: query.skb_prog_id;
 	if (holder)

@@ -21,6 +21,7 @@
 
 #include "attach.h"
 #include "clsact.h"
+#include "ending.h"
 #include "instance.h"
 #include "object.h"
 #include "pins.h"
@@ -496,7 +497,7 @@ static int find_half(const char *name, const char *dir, void *arg)
 	err = instance_check(&in, &st);
 	if (err != -ENOENT && err != -EXDEV)
 		return 0;
-	if (err == -EXDEV && !hookings_orphaned(&in))
+	if (err == -EXDEV && !orphaned(&in, true))
 		return 0;
 	/* Somebody may be at work on it. */
 	lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
