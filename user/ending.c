@@ -60,11 +60,7 @@ long instance_end(const struct instance *in)
 	return flows < 0 ? -1 : flows;
 }
 
-/*
- * All its interfaces have gone, and its namespace is nowhere to be found. Without links nothing tells
- * whether the interfaces have gone; then it has to be named by who wants it to be taken away.
- */
-static bool orphaned(const struct instance *in, bool named)
+bool orphaned(const struct instance *in, bool named)
 {
 	struct ct_state st;
 	bool alive;

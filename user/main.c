@@ -21,6 +21,7 @@ static const struct command {
 	{ "detach", cmd_detach, "[--keep] [IFACE...|--all]", "Stop tracking them." },
 	{ "upgrade", cmd_upgrade, "[-o json]", "Replace the programs by this build's, keeping every flow." },
 	{ "status", cmd_status, "[-o json]", "Show interfaces, programs, table and settings." },
+	{ "audit", cmd_audit, "[-o json]", "Check that everything holds that is to hold." },
 	{ "list", cmd_list, "[FILTER] [-o LIST]", "Show the flows in the table." },
 	{ "get", cmd_get, "TUPLE [-o LIST]", "Show one flow; either direction finds it." },
 	{ "count", cmd_count, "[FILTER] [-o json]", "Print the number of flows." },

@@ -44,4 +44,10 @@ int pins_remove(const char *dir, int *lock);
  */
 int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg);
 
+/*
+ * Say what there is of places for pins although there is no instance in them: our directory, our
+ * mount, the lock file of a loader that was killed.
+ */
+void pins_empty(void (*say)(const char *what, void *arg), void *arg);
+
 #endif
