@@ -54,9 +54,8 @@ int change_end(const struct instance *in, int life, bool whole)
 bool repair_due(const struct instance *in)
 {
 	struct ct_epoch e;
-	int err = instance_epoch(in, &e);
 
-	return err == -ENOENT || (!err && e.changing);
+	return instance_has(in, "state") == -ENOENT || (!instance_epoch(in, &e) && e.changing);
 }
 
 /* Detach interfaces that are half there, and all of them if `every`. How many are left, or -errno. */
@@ -90,16 +89,22 @@ static int clear_interfaces(const struct instance *in, bool every)
 static int repair_locked(struct instance *in)
 {
 	struct ct_epoch e;
+	struct ct_state st;
 	int left, err;
 
 	if (!repair_due(in))
 		return 0; /* somebody else was quicker */
-	if (instance_epoch(in, &e) || instance_has(in, "state")) {
+	if (instance_has(in, "state") == -ENOENT) {
 		verbose("instance %s: its loader died while making or removing it: removed",
 			in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
 	}
-	err = replace_resume(in);
+	err = instance_epoch(in, &e);
+	if (!err)
+		err = replace_resume(in);
+	/* What its interfaces have is found in its own namespace only, by who knows its layouts. */
+	if (!err)
+		err = instance_check(in, &st);
 	if (err)
 		return err;
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
