@@ -290,6 +290,7 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	pkt->now = ct_now();
 	ct_table_key(pkt, &pkt->original);
 	pkt->entry.swapped = pkt->swapped;
+	pkt->entry.status |= CT_S_ADOPTED;
 	__builtin_memset(pkt->entry.counters, 0, sizeof(pkt->entry.counters));
 	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
 	err = ct_table_insert(CT_REC_CTL);
@@ -307,16 +308,19 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	a->done++;
 }
 
-/* What the table before knows by now of the owned entry `e`, unless packets have come here since. */
+/*
+ * What the table before knows by now of the owned entry `e`, unless packets have come here since. (Its
+ * counters don't tell: accounting may be off.)
+ */
 static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e)
 {
 	struct ct_settings *s = ct_settings();
 
-	if (e->counters[CT_ORIGINAL].packets || e->counters[CT_REPLY].packets)
+	if (!(e->status & CT_S_ADOPTED))
 		return;
 	e->expires = pkt->entry.expires;
 	e->mark = pkt->entry.mark;
-	e->status = pkt->entry.status;
+	e->status = pkt->entry.status | CT_S_ADOPTED;
 	e->state = pkt->entry.state;
 	e->l4 = pkt->entry.l4;
 	ct_ctl_forget_windows(e, pkt->original.proto);
@@ -360,11 +364,13 @@ static long ct_ctl_adopt_one(__u32 i, void *ctx)
 		return 0;
 	}
 	ct_ctl_renew(pkt, e);
-	if (a->what == CT_ADOPT_COUNT)
+	if (a->what == CT_ADOPT_COUNT) {
+		e->status &= ~CT_S_ADOPTED; /* it is ours alone now */
 		for (int dir = 0; dir < CT_DIRS; dir++) {
 			e->counters[dir].packets += pkt->entry.counters[dir].packets;
 			e->counters[dir].bytes += pkt->entry.counters[dir].bytes;
 		}
+	}
 	ct_release(e);
 	return 0;
 }
