@@ -190,6 +190,36 @@ CONVERSATION(renew_without_acct)
 	}
 }
 
+// A flow whose time the table before may have renewed does not end before that is known.
+CONVERSATION(lasts)
+{
+	struct ct_tuple t = talk_tuple();
+	struct ct_flow early, late, is;
+
+	for (int what = CT_ADOPT_ENTER; what <= CT_ADOPT_RENEW; what++) {
+		ORIG(SYN, .seq = 100);
+		CHECK_EQ(flow_get(&t, &early), 0);
+		late = early;
+		early.entry.expires -= 119 * (__u64)HZ; /* of 120 s */
+		adopt(CT_ADOPT_FORGET, &early, 1);
+		adopt(CT_ADOPT_ENTER, what == CT_ADOPT_ENTER ? &early : &late, 1);
+		if (what == CT_ADOPT_RENEW)
+			adopt(CT_ADOPT_RENEW, &early, 1);
+		LATER(5);
+		sweep();
+		CHECK_EQ(flow_get(&t, &is), 0);
+		memset(&message.m, 0, sizeof(message.m));
+		message.m.family = talk.v6;
+		message.m.first = what * 64;
+		message.m.full = message.m.first + 64;
+		adopt(CT_ADOPT_COUNT, &early, 1);
+		CHECK_EQ(message.m.count, 1);
+		CHECK_EQ(flow_get(&t, &is), -ENOENT);
+		sweep();
+		WANT_FLOWS(0);
+	}
+}
+
 // Counters are added to what was counted here meanwhile, and only once, however often it is tried.
 CONVERSATION(count_once)
 {
