@@ -106,7 +106,7 @@ static int repair_locked(struct instance *in)
 	if (!err)
 		err = instance_check(in, &st);
 	if (err)
-		return err;
+		return err == -ENOENT ? -EIO : err; /* a pin is missing, not the instance */
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
 		if (clear_interfaces(in, true) < 0)
 			return -EIO;
@@ -116,7 +116,7 @@ static int repair_locked(struct instance *in)
 	}
 	left = clear_interfaces(in, false);
 	if (left < 0)
-		return left;
+		return left == -ENOENT ? -EIO : left;
 	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
 }
 
