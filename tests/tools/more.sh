@@ -11,7 +11,7 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
-		events | wire | stacks | weather) tool_plain "$name" ;;
+		events | wire | stacks | weather | fault) tool_plain "$name" ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
