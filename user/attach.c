@@ -137,19 +137,19 @@ static void link_path(char *path, size_t size, const struct instance *in, const 
 	snprintf(path, size, "%s/" PIN_LINKS "/%d-%s", in->dir, h->nic.ifindex, hook);
 }
 
-/* The interface the link pinned at `path` is on: 0 when that has gone. -ENOENT: nothing there. */
+/* The interface the link pinned at `path` is on: 0 when that has gone. -ENOENT: nothing there; -errno. */
 static int link_at(const char *path)
 {
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
-	int fd = bpf_obj_get(path);
+	int fd = bpf_obj_get(path), err = 0;
 
 	if (fd < 0)
 		return -errno;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		info.xdp.ifindex = 0;
+		err = -errno;
 	close(fd);
-	return (int)info.xdp.ifindex; /* tcx has its own in the same place */
+	return err ? err : (int)info.xdp.ifindex; /* tcx has its own in the same place */
 }
 
 static int link_ifindex(const struct instance *in, const struct hooking *h, const char *hook)
@@ -258,8 +258,10 @@ static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
 		h->tc = ATTACH_TC_CLSACT;
 	}
 	/* First the mark that the qdisc is ours to remove: if we are killed it must not stay. */
-	err = clsact_there(h->nic.ifindex) ? 0 : slot_flags(in, h, CT_IF_CLSACT, 0);
-	return err ? err : clsact_attach(in, h->nic.ifindex, ingress);
+	err = clsact_there(h->nic.ifindex);
+	if (!err)
+		err = slot_flags(in, h, CT_IF_CLSACT, 0);
+	return err < 0 ? err : clsact_attach(in, h->nic.ifindex, ingress);
 }
 
 static int tc_off(const struct instance *in, struct hooking *h, bool ingress)
@@ -300,16 +302,19 @@ static int egress_on(const struct instance *in, struct hooking *h)
 
 static int egress_off(const struct instance *in, struct hooking *h)
 {
-	int map = instance_fd(in, "ifaces"), err = tc_off(in, h, false);
+	int map, at, err = tc_off(in, h, false);
 	struct ct_iface slot = {};
 
-	if (map >= 0) {
-		if (slot_find(map, (__u32)h->nic.ifindex, &slot, false) >= 0 &&
-		    slot.flags & CT_IF_CLSACT && !err)
-			err = clsact_remove(h->nic.ifindex);
-		close(map);
-	}
-	return err;
+	if (err)
+		return err;
+	map = instance_fd(in, "ifaces");
+	if (map < 0)
+		return map;
+	at = slot_find(map, (__u32)h->nic.ifindex, &slot, false);
+	close(map);
+	if (at < 0)
+		return at == -ENOENT ? 0 : at;
+	return slot.flags & CT_IF_CLSACT ? clsact_remove(h->nic.ifindex) : 0;
 }
 
 static const struct step {
@@ -428,19 +433,45 @@ int hookings_detach(struct hookings *hs, enum attach_order order)
 
 /* --- Finding out ------------------------------------------------------------------------------ */
 
-bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
+/* Whether every step was reached, and every hook is still in its place. 0 or -errno. */
+static int whole(struct hooking *h, const struct instance *in, __u32 flags)
+{
+	const char *const hooks[] = { "tc-ingress", "tc-egress", "xdp" };
+	int at[3];
+
+	for (int i = 0; i < 3; i++) {
+		at[i] = link_ifindex(in, h, hooks[i]);
+		if (at[i] < 0 && at[i] != -ENOENT)
+			return at[i];
+	}
+	h->tc = at[0] >= 0 || at[1] >= 0 ? ATTACH_TC_TCX : ATTACH_TC_CLSACT;
+	if (h->tc == ATTACH_TC_CLSACT)
+		for (int i = 0; i < 2; i++) {
+			int there = clsact_attached(in, h->nic.ifindex, i == 0);
+
+			if (there < 0 && there != -ENOENT)
+				return there;
+			at[i] = there == 1 ? h->nic.ifindex : 0;
+		}
+	h->there = flags & CT_IF_ACTIVE && flags & CT_IF_CONFIRMS;
+	for (int i = 0; i < 3; i++)
+		if (i < 2 || h->hook != CT_HOOK_TC)
+			h->there &= at[i] == h->nic.ifindex;
+	return 0;
+}
+
+int hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 {
 	char name[IFNAMSIZ + 16];
 	struct ct_iface slot;
-	int map = instance_fd(in, "ifaces");
-	bool found;
+	int map = instance_fd(in, "ifaces"), at;
 
 	if (map < 0)
-		return false;
-	found = slot_find(map, (__u32)ifindex, &slot, false) >= 0;
+		return map;
+	at = slot_find(map, (__u32)ifindex, &slot, false);
 	close(map);
-	if (!found)
-		return false;
+	if (at < 0)
+		return at;
 	memset(h, 0, sizeof(*h));
 	snprintf(h->nic.name, sizeof(h->nic.name), "%s", nic_name(ifindex, name));
 	h->nic.ifindex = ifindex;
@@ -448,20 +479,7 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	h->hook = slot.hook;
 	h->zone = slot.zone;
 	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
-	h->tc = link_ifindex(in, h, "tc-egress") >= 0 || link_ifindex(in, h, "tc-ingress") >= 0 ?
-			ATTACH_TC_TCX :
-			ATTACH_TC_CLSACT;
-	/* Whole: every step was reached, and every hook is still in its place. */
-	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS;
-	if (h->tc == ATTACH_TC_TCX)
-		h->there &= link_ifindex(in, h, "tc-ingress") == ifindex &&
-			    link_ifindex(in, h, "tc-egress") == ifindex;
-	else
-		h->there &= clsact_attached(in, ifindex, true) &&
-			    clsact_attached(in, ifindex, false);
-	if (h->hook != CT_HOOK_TC)
-		h->there &= link_ifindex(in, h, "xdp") == ifindex;
-	return true;
+	return whole(h, in, slot.flags);
 }
 
 int hookings_all(struct hooking *h, size_t max, const struct instance *in)
@@ -479,8 +497,14 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 		}
 		if (!slot.ifindex)
 			continue;
-		if ((size_t)n < max)
-			hooking_find(&h[n], in, (int)slot.ifindex);
+		if ((size_t)n < max) {
+			int err = hooking_find(&h[n], in, (int)slot.ifindex);
+
+			if (err) {
+				n = err;
+				break;
+			}
+		}
 		n++;
 	}
 	close(map);
@@ -580,14 +604,19 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		return fail("no such interface", "see 'ip link'", "%s", name);
 	if (err)
 		return fail(strerror(-err), NULL, "%s", name);
-	if (in && hooking_find(&old, in, nic.ifindex) && old.there) {
+	if (in) {
+		err = hooking_find(&old, in, nic.ifindex);
+		if (err && err != -ENOENT)
+			return fail(strerror(-err), NULL, "%s", name);
+		ours = !err;
+	}
+	if (ours && old.there) {
 		*h = old;
 		h->nic = nic;
 		snprintf(h->why, sizeof(h->why), "attached already");
 		return 0;
 	}
 	/* One of ours that is not whole is cleared away before it is attached again. */
-	ours = in && hooking_find(&old, in, nic.ifindex);
 	memset(h, 0, sizeof(*h));
 	h->nic = nic;
 	if (!nic.up) {

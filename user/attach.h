@@ -58,8 +58,8 @@ enum attach_order {
  */
 int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		 enum attach_hook hook, bool confirm_xdp);
-/* What the instance has for interface `ifindex`: false if nothing. */
-bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
+/* What the instance has for interface `ifindex`. 0; -ENOENT: nothing; -errno. */
+int hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
 int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 

@@ -47,8 +47,7 @@ int clsact_attach(const struct instance *in, int ifindex, bool ingress)
 	return err;
 }
 
-/* 1: our program is attached; 0: not, or there is nothing to ask; -errno. */
-static int query(const struct instance *in, int ifindex, bool ingress)
+int clsact_attached(const struct instance *in, int ifindex, bool ingress)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
@@ -69,17 +68,12 @@ static int query(const struct instance *in, int ifindex, bool ingress)
 	return opts.prog_id == id;
 }
 
-bool clsact_attached(const struct instance *in, int ifindex, bool ingress)
-{
-	return query(in, ifindex, ingress) == 1;
-}
-
 int clsact_detach(const struct instance *in, int ifindex, bool ingress)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	int err = query(in, ifindex, ingress);
+	int err = clsact_attached(in, ifindex, ingress);
 
 	if (err != 1)
 		return err;
@@ -89,9 +83,9 @@ int clsact_detach(const struct instance *in, int ifindex, bool ingress)
 
 /*
  * Does a netlink dump of `type` for the interface and parent have an element (whose kind is `kind`,
- * if not NULL)? Yes when in doubt.
+ * if not NULL)? 1, 0, or -errno.
  */
-static bool dump_has(int type, int ifindex, __u32 parent, const char *kind)
+static int dump_has(int type, int ifindex, __u32 parent, const char *kind)
 {
 	struct {
 		struct nlmsghdr n;
@@ -101,60 +95,69 @@ static bool dump_has(int type, int ifindex, __u32 parent, const char *kind)
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.t = { .tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = parent },
 	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool has = false, done = false;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), has = 0;
 	char buf[32768];
+	bool done = false;
 
 	if (fd < 0)
-		return true;
+		return -errno;
 	if (send(fd, &req, sizeof(req), 0) != (ssize_t)sizeof(req))
-		has = true;
+		has = -errno;
 	while (!done && !has) {
 		ssize_t len = recv(fd, buf, sizeof(buf), 0);
 		struct nlmsghdr *n = (struct nlmsghdr *)buf;
 
 		if (len <= 0)
-			has = true;
-		for (; !done && NLMSG_OK(n, (size_t)len); n = NLMSG_NEXT(n, len)) {
+			has = len ? -errno : -EPROTO;
+		for (; !done && len > 0 && NLMSG_OK(n, (size_t)len); n = NLMSG_NEXT(n, len)) {
 			struct tcmsg *t = NLMSG_DATA(n);
 			struct rtattr *a = TCA_RTA(t);
 			ssize_t rest = (ssize_t)NLMSG_PAYLOAD(n, sizeof(*t));
 
 			if (n->nlmsg_type == NLMSG_DONE || n->nlmsg_type == NLMSG_ERROR) {
 				done = true;
-				has |= n->nlmsg_type == NLMSG_ERROR;
+				if (n->nlmsg_type == NLMSG_ERROR)
+					has = ((struct nlmsgerr *)NLMSG_DATA(n))->error;
 				break;
 			}
 			if (t->tcm_ifindex != ifindex)
 				continue; /* qdisc dumps are of all interfaces */
 			if (!kind) {
-				has = true;
+				has = 1;
 				continue;
 			}
 			for (; RTA_OK(a, rest); a = RTA_NEXT(a, rest))
 				if (a->rta_type == TCA_KIND && !strcmp(RTA_DATA(a), kind))
-					has = true;
+					has = 1;
 		}
 	}
 	close(fd);
 	return has;
 }
 
-bool clsact_there(int ifindex)
+int clsact_there(int ifindex)
 {
-	return dump_has(RTM_GETQDISC, ifindex, 0, "clsact") ||
-	       dump_has(RTM_GETQDISC, ifindex, 0, "ingress");
+	int has = dump_has(RTM_GETQDISC, ifindex, 0, "clsact");
+
+	return has ? has : dump_has(RTM_GETQDISC, ifindex, 0, "ingress");
 }
 
 int clsact_remove(int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	const __u32 parents[] = { TC_H_MIN_INGRESS, TC_H_MIN_EGRESS };
 	int err;
 
-	if (dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), NULL) ||
-	    dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), NULL))
-		return 0;
+	for (int i = 0; i < 2; i++) {
+		int has = dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, parents[i]), NULL);
+
+		/* Somebody's filters; or no such qdisc, or interface. */
+		if (has > 0 || has == -EINVAL || has == -ENODEV)
+			return 0;
+		if (has)
+			return has;
+	}
 	err = bpf_tc_hook_destroy(&hook);
 	return err == -ENOENT || err == -EINVAL || err == -ENODEV ? 0 : err;
 }

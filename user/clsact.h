@@ -7,10 +7,10 @@
 
 struct instance;
 
-/* Is there a clsact (or ingress) qdisc on the interface? */
-bool clsact_there(int ifindex);
-/* Is our program attached there? */
-bool clsact_attached(const struct instance *in, int ifindex, bool ingress);
+/* Is there a clsact (or ingress) qdisc on the interface? 1, 0 or -errno. */
+int clsact_there(int ifindex);
+/* Is our program attached there? 1; 0 (also when there is nothing to ask); -errno. */
+int clsact_attached(const struct instance *in, int ifindex, bool ingress);
 /* Attach ct_tc_ingress or ct_tc_egress, making the qdisc if need be. 0 or -errno. */
 int clsact_attach(const struct instance *in, int ifindex, bool ingress);
 /* Detach it, if what is there is ours. 0 (also when nothing is there) or -errno. */

@@ -398,9 +398,15 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 		return 1;
 	for (size_t i = 0; i < hs->n; i++) {
 		struct hookings half = { in, &old, 1 };
+		int err;
 
-		if (hs->iface[i].there || !hooking_find(&old, in, hs->iface[i].nic.ifindex))
+		if (hs->iface[i].there)
 			continue;
+		err = hooking_find(&old, in, hs->iface[i].nic.ifindex);
+		if (err == -ENOENT)
+			continue;
+		if (err)
+			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
 		old.there = false;
 		if (hookings_detach(&half, ATTACH_SAFE))
 			return 1;

@@ -42,18 +42,25 @@ static int enter_netns(const char *netns)
 	return err;
 }
 
+/* Of the namespace we are in; 0 where the kernel has none (before 5.14). */
+static uint64_t cookie;
+
 uint64_t netns_cookie(void)
 {
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(uint64_t);
-	uint64_t cookie = 0;
+	return cookie;
+}
+
+static int read_cookie(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+	socklen_t len = sizeof(cookie);
 
 	if (fd < 0)
-		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
-		cookie = 0;
+		return -errno;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) && errno != ENOPROTOOPT)
+		err = -errno;
 	close(fd);
-	return cookie;
+	return err;
 }
 
 /*
@@ -89,6 +96,8 @@ static bool name_valid(const char *name)
 
 int instance_init(struct instance *in, const struct global *g)
 {
+	int err;
+
 	memset(in, 0, sizeof(*in));
 	in->lock = -1;
 	if (g->instance && !name_valid(g->instance))
@@ -97,6 +106,9 @@ int instance_init(struct instance *in, const struct global *g)
 				   "--instance %s", g->instance);
 	if (g->netns && enter_netns(g->netns))
 		return 1;
+	err = read_cookie();
+	if (err)
+		return fail(strerror(-err), NULL, "the network namespace's cookie");
 	if (g->instance)
 		snprintf(in->name, sizeof(in->name), "%s", g->instance);
 	else

@@ -30,7 +30,7 @@ struct instance {
  * (failed) or 2 (usage).
  */
 int instance_init(struct instance *in, const struct global *g);
-/* What names a network namespace for as long as the machine runs. */
+/* What names our network namespace for as long as the machine runs; instance_init() asks for it. */
 uint64_t netns_cookie(void);
 /*
  * Is what is pinned at in->dir an instance of this build and namespace? Its state into *st. 0;
