@@ -172,8 +172,11 @@ int instance_check(const struct instance *in, struct ct_state *st)
 
 int instance_open(struct instance *in)
 {
-	int err = pins_find(in->name, in->dir, sizeof(in->dir));
 	struct ct_state st;
+	int err;
+
+	pins_tidy();
+	err = pins_find(in->name, in->dir, sizeof(in->dir));
 
 	if (!err)
 		err = instance_check(in, &st);

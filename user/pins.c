@@ -185,12 +185,19 @@ static int lock_path(const char *path, int flags)
 		if (fd < 0)
 			return -errno;
 		if (!flock(fd, LOCK_EX | LOCK_NB)) {
+			int err = fstat(fd, &opened) || stat(path, &named) ? -errno : 0;
+
 			/* Whoever had it may have removed it. */
-			if (!fstat(fd, &opened) && !stat(path, &named) &&
-			    opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
+			if (!err && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev)
 				return fd;
 			close(fd);
-			return -ENOENT;
+			return err ? err : -ENOENT;
+		}
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			int err = -errno;
+
+			close(fd);
+			return err;
 		}
 		close(fd);
 		nanosleep(&pause, NULL);
@@ -297,6 +304,41 @@ static void remove_top(const char *top)
 {
 	if ((!rmdir(top) || errno == ENOENT) && strstr(top, OWN "/"))
 		in_home_mounts(unmount_own);
+}
+
+/* Who was killed between making the directories of our mount and mounting, or the other way round. */
+static int remove_own_dirs(void)
+{
+	if (is_bpffs(OWN))
+		return 0;
+	rmdir(OWN);
+	rmdir(OWN_PARENT);
+	return 0;
+}
+
+void pins_tidy(void)
+{
+	int run = open(RUN_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	struct stat opened, named;
+
+	if (run < 0)
+		return;
+	/* A lock that nobody holds: its holder died. If it has another name by now, another has it. */
+	if (flock(run, LOCK_EX | LOCK_NB) || fstat(run, &opened) || stat(RUN_LOCK, &named) ||
+	    opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) {
+		close(run);
+		return;
+	}
+	for (size_t i = 0; i < PLACES; i++) {
+		char top[PATH_MAX];
+
+		if (!is_bpffs(place_path(i)))
+			continue;
+		snprintf(top, sizeof(top), "%s" SUBDIR, place_path(i));
+		remove_top(top);
+	}
+	in_home_mounts(remove_own_dirs);
+	unlock_run(run);
 }
 
 static int make_dirs(const char *name, char *dir, size_t size)

@@ -31,6 +31,11 @@ int pins_lock(const char *dir, int *lock);
  */
 int pins_remove(const char *dir, int *lock);
 /*
+ * Take away what a process left that was killed while it made or removed the mount, or directories
+ * above those of the instances. Waits for nobody.
+ */
+void pins_tidy(void);
+/*
  * Call `each` for every instance found anywhere. Ends when it returns non-zero, with that value.
  */
 int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg);

@@ -289,14 +289,13 @@ static void at_call(pid_t pid)
 		return;
 	count++;
 	if (option.out && (!option.n || count == option.n))
-		fprintf(option.out, "%s %s\n", calls[c.id].name, c.detail);
+		fprintf(option.out, "%s%s%s\n", calls[c.id].name, *c.detail ? " " : "", c.detail);
+	if (option.out && count == option.n)
+		fflush(option.out);
 	if (count == option.n) {
 		chosen = c;
-		if (!option.error) {
-			fclose(option.out);
-			/* PTRACE_O_EXITKILL: with us goes every process that we trace. */
+		if (!option.error) /* PTRACE_O_EXITKILL: with us goes every process that we trace */
 			kill(getpid(), SIGKILL);
-		}
 	} else if (!option.n || count < option.n || !option.after || c.id != chosen.id ||
 		   c.kind != chosen.kind) {
 		return;

@@ -229,8 +229,8 @@ packets_pass() {
 		in_a traffic udp-send fd00:2::1 7 5 1000 >/dev/null
 }
 
-# And all the while; LOST: those of which some did not come back. (A veth itself loses some where an
-# XDP program comes or goes.)
+# And all the while; LOST: those of which some did not come back. (The kernel loses some itself where
+# an XDP program comes to a veth or goes, and where a clsact qdisc does.)
 streams_on() {
 	serve stream in_a traffic udp-stream 10.0.2.1 7 500
 	serve stream6 in_a traffic udp-stream fd00:2::1 7 500
@@ -339,15 +339,15 @@ inject() {
 	rm -f "$T/fault"
 	capture timeout -k 5 30 "${runner[@]}" fault -o "$T/fault" -n "$n" -e "$error" \
 		"$CTLOADER" --netns "$NS_R" "${words[@]}"
-	WHERE=$(cat "$T/fault")
+	WHERE=$(cat "$T/fault") CODE=$RC
 	check_said "$error"
 	packets_pass || wrong "packets do not pass"
 	look
 	which=$(which)
 	WORD=$which
 	[[ $OLD != "$NEW" || $which == between ]] || WORD=old
-	((RC)) || [[ $which == new ]] || wrong "it ended with 0, and the state is $which"$'\n'"$(difference)"
-	((RC)) || WORD=succeeded
+	((CODE)) || [[ $which == new ]] || wrong "it ended with 0, and the state is $which"$'\n'"$(difference)"
+	((CODE)) || WORD=succeeded
 	[[ $which != between ]] || WORD=repaired
 	STANDING=
 	next=${NEXT[$((COUNT % ${#NEXT[@]}))]}
@@ -462,10 +462,10 @@ play() {
 		TALLY[$WORD]=$((${TALLY[$WORD]-0} + 1))
 		FAULTS=$((FAULTS + 1))
 		if [[ $WRONG ]]; then
-			echo "BROKEN $name: call $n ($WHERE) $error, exit code $RC, then '${NEXT[$((COUNT % ${#NEXT[@]}))]}'"
+			echo "BROKEN $name: call $n ($WHERE) $error, exit code $CODE, then '${NEXT[$((COUNT % ${#NEXT[@]}))]}'"
 			echo "${WRONG%$'\n'}"
 		elif [[ ${V-} ]]; then
-			echo "$WORD $name: call $n ($WHERE) $error: ${ERR:-$RC}"
+			echo "$WORD $name: call $n ($WHERE) $error: ${ERR:-$CODE}"
 		fi
 	done 8< <(plan "$@")
 	if [[ $STANDING ]]; then
@@ -482,7 +482,7 @@ play() {
 		[[ -z ${tally[$word]-} ]] || printf ' %s %d' "$word" "${tally[$word]}"
 	done
 	echo
-	[[ -z $LOST || $name == *native* || $name == *xdp* ]] || die "packets lost meanwhile: $LOST"
+	[[ -z $LOST || $name == *native* || $name == *xdp* || $name == *clsact* ]] || die "packets lost meanwhile: $LOST"
 }
 
 # The sum of all that was played.
