@@ -487,6 +487,8 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 		if (flows < 0)
 			code = 1;
 	}
+	if (code)
+		return code;
 	if (json) {
 		struct json j;
 
@@ -502,7 +504,7 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 			json_u64(&j, "destroyed", (uint64_t)flows);
 		json_object_end(&j);
 		json_flush(&j);
-		return code;
+		return 0;
 	}
 	for (size_t i = 0; i < hs->n; i++)
 		printf("%s: detached\n", hs->iface[i].nic.name);
@@ -510,7 +512,7 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 		printf("instance %s is gone, with %ld flows\n", in->name, flows);
 	else if (last && keep)
 		printf("instance %s keeps its table for the next attach\n", in->name);
-	return code;
+	return 0;
 }
 
 int cmd_detach(struct instance *in, int argc, char **argv)

@@ -25,7 +25,7 @@ CTT_BEFORE=$(mktemp)
 snapshot >"$CTT_BEFORE"
 begin
 rm "$CTT_BEFORE"
-tool fault
+tool fault pinned
 for name in "${scenarios[@]}"; do
 	[[ -n ${GIVEN[$name]+x} ]] || die "$name: no such scenario; there is ${SCENARIOS[*]}"
 done
@@ -39,7 +39,6 @@ for name in "${scenarios[@]}"; do
 	# shellcheck disable=SC2086 # words
 	play "$name" ${how/:/ }
 	topo_down
-	[[ -z $HOST_BPFFS ]] || { umount /sys/fs/bpf && HOST_BPFFS=; }
 done
 account
 ((${TALLY[BROKEN]-0} == 0))

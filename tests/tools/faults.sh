@@ -94,7 +94,7 @@ given() {
 			wait_for 5 listening 1
 			;;
 		policies) load_policies ;;
-		unlink) rm "$INSTANCE/links/$(in_r cat /sys/class/net/ra/ifindex)-tc-ingress" ;;
+		unlink) rm "$INSTANCE/links/$(in_r ip -o link show ra | cut -d: -f1)-tc-ingress" ;;
 		*)
 			# shellcheck disable=SC2086 # words
 			ctl $step >/dev/null || die "$step"
@@ -104,7 +104,7 @@ given() {
 		find_instance
 	done < <(tr , '\n' <<<"${GIVEN[$1]}" | sed 's/^ //')
 	find_instance
-	WAS=$(ids)
+	mapfile -t WAS < <(ids)
 }
 
 # Flows and a setting, to be found again.
@@ -127,64 +127,25 @@ find_instance() {
 	done
 }
 
-# Everything pinned, as "kind path id name max_entries". (In the order of their ids.)
-pinned() {
-	local kind
-	for kind in prog map link; do
-		bpftool -f -j "$kind" show 2>/dev/null | jq -r --arg kind "$kind" --arg dir "$INSTANCE/" '.[] |
-			(.pinned // [])[] as $p | select($p | startswith($dir)) |
-			"\($kind) \($p | ltrimstr($dir)) \(.id // 0) \(.name // "-") \(.max_entries // "-")"'
-	done
-}
-ids() { pinned | awk '$1 != "link" { print $1, $3 }' | sort -u; }
-
-# Where there was one before, "was" in place of its id: an instance that was made anew by the way
-# is not the old one.
-tagged() {
-	awk 'NR == FNR { was[$0] = 1; next }
-		{ $3 = ($1 " " $3) in was ? "was" : "-"; print }' <(echo "$WAS") -
-}
-
-# The map of the interfaces: those that are there.
-slots() {
-	[[ ! -e $INSTANCE/ifaces ]] || bpftool -j map dump pinned "$INSTANCE/ifaces" |
-		jq -c '.[].formatted.value | select(.ifindex != 0)'
-}
-
-# The stages of both arrays, programs by name.
-stages() {
-	local array id key
-	for array in xdp_stages tc_stages; do
-		[[ -e $INSTANCE/$array ]] || continue
-		bpftool -j map dump pinned "$INSTANCE/$array" | jq -r '.[] | select(.value) |
-			"\(.formatted.key // (.key | join(" "))) \(.value | reverse |
-			reduce .[] as $b (0; . * 256 + ({"0":0,"1":1,"2":2,"3":3,"4":4,"5":5,"6":6,"7":7,"8":8,
-			"9":9,"a":10,"b":11,"c":12,"d":13,"e":14,"f":15} as $h |
-			($b[2:] | split("") | reduce .[] as $c (0; . * 16 + $h[$c])))))"' 2>/dev/null |
-			while read -r key id; do
-				echo "$array $key $(bpftool -j prog show id "$id" 2>/dev/null | jq -r .name)"
-			done
-	done
-}
+# The ids of all that is pinned there, for `state` to know them again: an instance that was made anew
+# by the way is not the old one.
+ids() { [[ ! -e $INSTANCE ]] || pinned "$INSTANCE"; }
 
 # state: the instance and all that belongs to it, from outside, in lines that mean the same in
 # another run.
 state() {
 	find_instance
 	find {/sys/fs/bpf,/run}/ctloader /run/ctloader.lock -printf 'file %p\n' 2>/dev/null |
-		sed 's/listener-[0-9]*/listener/'
+		sed 's/listener-[0-9]*/listener/; /[.]debug$/d'
 	grep -o ' /run/ctloader[^ ]*' /proc/mounts
-	if [[ -e $INSTANCE ]]; then
-		pinned | tagged
-		slots
-		stages
-	fi
-	in_r tc qdisc show | grep -o 'clsact.*'
-	for dev in ra rb; do
-		in_r tc filter show dev $dev ingress
-		in_r tc filter show dev $dev egress
-	done 2>/dev/null | grep -o 'ct_[a-z_]*'
-	in_r ip -o link show | grep -o '^[0-9]*: [a-z]*\|prog/xdp\|\bxdp[a-z]*\b'
+	[[ ! -e $INSTANCE ]] || pinned "$INSTANCE" "${WAS[@]}" - | sed 's/listener-[0-9]*/listener/g'
+	# shellcheck disable=SC2016 # for the shell within
+	in_r sh -c '
+		tc qdisc show | grep -o "clsact.*" && for dev in ra rb; do
+			tc filter show dev $dev ingress
+			tc filter show dev $dev egress
+		done 2>/dev/null | grep -o "ct_[a-z_]*"
+		ip -o link show | grep -ow "ra\|rb\|xdp[a-z]*"'
 	return 0
 }
 
@@ -216,8 +177,8 @@ which() {
 }
 
 difference() {
-	diff <(echo "$OLD") <(echo "$NOW") | grep '^[<>]' | grep -v '[.]debug$' | sed 's/^/        old,now: /' | head -n 6
-	diff <(echo "$NEW") <(echo "$NOW") | grep '^[<>]' | grep -v '[.]debug$' | sed 's/^/        new,now: /' | head -n 6
+	diff <(echo "$OLD") <(echo "$NOW") | grep '^[<>]' | sed 's/^/        old,now: /' | head -n 6
+	diff <(echo "$NEW") <(echo "$NOW") | grep '^[<>]' | sed 's/^/        new,now: /' | head -n 6
 }
 
 # ---- One fault -------------------------------------------------------------------------------------
@@ -282,6 +243,7 @@ check_whole() {
 		WRONG+=$(difference)$'\n'
 		return
 	fi
+	((CODE)) || [[ $NOW == "$NEW" ]] || wrong "it ended with 0, and after '$1' the instance is the old one"
 	[[ -e $INSTANCE/state ]] || return 0
 	if ((EXPECTED)); then
 		count=$(timeout 30 "$CTLOADER" --netns "$NS_R" count -p udp --dport 9 2>&1) || :
@@ -346,7 +308,7 @@ inject() {
 	which=$(which)
 	WORD=$which
 	[[ $OLD != "$NEW" || $which == between ]] || WORD=old
-	((CODE)) || [[ $which == new ]] || wrong "it ended with 0, and the state is $which"$'\n'"$(difference)"
+	((CODE)) || [[ $which != old ]] || wrong "it ended with 0 and has done nothing"
 	((CODE)) || WORD=succeeded
 	[[ $which != between ]] || WORD=repaired
 	STANDING=
@@ -433,7 +395,7 @@ plan() {
 	done
 }
 
-FAULTS=0 COUNT=0
+MADE=0 COUNT=0
 declare -A TALLY=()
 
 # play SCENARIO HOW...: and say what became of it.
@@ -460,7 +422,7 @@ play() {
 		[[ $WHERE ]] || WORD=unreached
 		tally[$WORD]=$((${tally[$WORD]-0} + 1))
 		TALLY[$WORD]=$((${TALLY[$WORD]-0} + 1))
-		FAULTS=$((FAULTS + 1))
+		MADE=$((MADE + 1))
 		if [[ $WRONG ]]; then
 			echo "BROKEN $name: call $n ($WHERE) $error, exit code $CODE, then '${NEXT[$((COUNT % ${#NEXT[@]}))]}'"
 			echo "${WRONG%$'\n'}"
@@ -477,6 +439,7 @@ play() {
 	streams_off
 	stop echo
 	stop sink
+	[[ -z $HOST_BPFFS ]] || { umount /sys/fs/bpf && HOST_BPFFS=; }
 	printf '%-20s %4d calls, faults:' "$name" "$(wc -l <"$T/calls")"
 	for word in succeeded old new repaired unreached BROKEN; do
 		[[ -z ${tally[$word]-} ]] || printf ' %s %d' "$word" "${tally[$word]}"
@@ -488,7 +451,7 @@ play() {
 # The sum of all that was played.
 account() {
 	local word
-	printf '%d faults:' "$FAULTS"
+	printf '%d faults:' "$MADE"
 	for word in succeeded old new repaired unreached BROKEN; do
 		printf ' %s %d' "$word" "${TALLY[$word]-0}"
 	done

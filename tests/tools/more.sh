@@ -11,6 +11,7 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
+		pinned) tool_libbpf "$name" ;;
 		events | wire | stacks | weather | fault) tool_plain "$name" ;;
 		*) tool_bpf "$name" ;;
 		esac
@@ -28,6 +29,12 @@ tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
 	older "$to" "$from" "$TOP"/tests/tools/*.h || return 0
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
+}
+
+tool_libbpf() {
+	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
+	older "$to" "$from" "$TOP/include" || return 0
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -I"$TOP/include" "$from" -o "$to" -lbpf -lelf -lz
 }
 
 # A program made of ctloader's own parts: everything but its main(). Its messages pass through the
