@@ -286,7 +286,7 @@ static void note_silence(const struct instance *in)
 
 static int follow_instance(struct following *f, const struct instance *in)
 {
-	struct listener l;
+	struct listener l = {};
 	bool drain = false;
 	int code;
 

@@ -9,6 +9,8 @@
 #include "mapped.h"
 #include "opts.h"
 #include "out.h"
+#include "repair.h"
+#include "replace.h"
 #include "setting.h"
 
 /* One aligned word: a packet sees the value before or the value after. */
@@ -80,26 +82,31 @@ static void remember(struct change *changes, size_t *n, const struct change *cha
 		(*n)++;
 }
 
-/* The indices are as large as they were made. 0 or 1, reported. */
-static int check_max(const struct instance *in, const struct change *changes, size_t n)
+/*
+ * Is the table as large as these changes want it? If not, another takes its place, with its flows.
+ * 0 or 1, reported.
+ */
+static int fit_max(const struct instance *in, const struct change *changes, size_t n)
 {
-	struct ct_state *state;
-	char why[80];
-	uint64_t slots;
+	struct replaced what;
+	struct ct_state st;
+	struct ct_epoch e;
+	int code;
 
 	for (; n && changes->setting->knob != CT_K_MAX; n--)
 		changes++;
 	if (!n)
 		return 0;
-	state = mapped(in, "state", sizeof(*state));
-	if (!state)
+	if (instance_check(in, &st) || instance_epoch(in, &e))
 		return 1;
-	slots = __atomic_load_n(&state->max_slots, __ATOMIC_RELAXED);
-	mapped_release(state, sizeof(*state));
-	if (changes->value <= slots)
+	if (changes->value <= st.max_slots)
 		return 0;
-	snprintf(why, sizeof(why), "the table was made for %" PRIu64 " flows", slots);
-	return fail(why, "detach, and attach again with --max", "max=%" PRIu64, changes->value);
+	if (change_begin(in))
+		return 1;
+	code = replace(in, (uint32_t)changes->value, &what);
+	if (code != 2)
+		change_end(in, (int)e.life, true);
+	return code != 0;
 }
 
 static int apply(const struct instance *in, const struct change *changes, size_t n, bool json)
@@ -138,7 +145,9 @@ int cmd_set(struct instance *in, int argc, char **argv)
 			return 2;
 		remember(changes, &n, &change);
 	}
-	if (instance_open(in) || check_max(in, changes, n))
+	/* Locked, so that nobody replaces the settings meanwhile. */
+	if (instance_open(in) || instance_lock(in) || instance_open(in) ||
+	    fit_max(in, changes, n))
 		return 1;
 	return apply(in, changes, n, formats & OUT_JSON);
 }

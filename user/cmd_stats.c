@@ -17,8 +17,6 @@
 #include "opts.h"
 #include "out.h"
 
-#define SLOTS_SIZE (CT_LISTENERS * sizeof(struct ct_listener))
-
 static const struct opt stats_options[] = {
 	{ 'i', "interval", "SECONDS", NULL, "again every so many seconds, with rates" },
 	{ 0 },
@@ -30,7 +28,7 @@ struct sources {
 	int cpus;
 	void *per_cpu; /* room for the value of every CPU */
 	struct ct_state *state;
-	struct ct_listener *slots;
+	struct ct_listeners *listeners;
 	struct ct_settings *settings;
 };
 
@@ -51,7 +49,7 @@ static void sources_close(struct sources *s)
 		close(s->stats);
 	free(s->per_cpu);
 	mapped_release(s->state, sizeof(*s->state));
-	mapped_release(s->slots, SLOTS_SIZE);
+	mapped_release(s->listeners, sizeof(*s->listeners));
 	mapped_release(s->settings, sizeof(*s->settings));
 }
 
@@ -68,9 +66,9 @@ static int sources_open(struct sources *s, const struct instance *in)
 	if (!s->per_cpu)
 		return fail(strerror(errno), NULL, "counters");
 	s->state = mapped(in, "state", sizeof(*s->state));
-	s->slots = mapped(in, "listener_state", SLOTS_SIZE);
+	s->listeners = mapped(in, "listener_state", sizeof(*s->listeners));
 	s->settings = mapped(in, "settings", sizeof(*s->settings));
-	return !(s->state && s->slots && s->settings);
+	return !(s->state && s->listeners && s->settings);
 }
 
 _Static_assert(sizeof(struct ct_stats) % 8 == 0, "the kernel pads each CPU's value to 8 bytes");
@@ -103,8 +101,8 @@ static int take_sample(const struct sources *s, struct sample *now)
 	for (int i = 0; i < s->cpus; i++)
 		add_stats(&now->sum, &cpu[i]);
 	for (int i = 0; i < CT_LISTENERS; i++) {
-		now->delivered += load(&s->slots[i].delivered);
-		now->lost += load(&s->slots[i].lost);
+		now->delivered += load(&s->listeners->slot[i].delivered);
+		now->lost += load(&s->listeners->slot[i].lost);
 	}
 	now->flows = load(&s->state->flows);
 	now->unconfirmed = load(&s->state->unconfirmed);

@@ -18,6 +18,7 @@ static const struct command {
 } commands[] = {
 	{ "attach", cmd_attach, "[OPTIONS] IFACE...", "Track the packets of interfaces." },
 	{ "detach", cmd_detach, "[--keep] [IFACE...|--all]", "Stop tracking them." },
+	{ "upgrade", cmd_upgrade, "[-o json]", "Replace the programs by this build's, keeping every flow." },
 	{ "status", cmd_status, "[-o json]", "Show interfaces, programs, table and settings." },
 	{ "list", cmd_list, "[FILTER] [-o LIST]", "Show the flows in the table." },
 	{ "get", cmd_get, "TUPLE [-o LIST]", "Show one flow; either direction finds it." },

@@ -174,11 +174,11 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
  * Lock what is at `path`, a file or directory, opened with `flags`: a descriptor, whose closing
  * unlocks. The wait for somebody else is bounded: -EBUSY. -ENOENT if it has gone meanwhile.
  */
-static int lock_path(const char *path, int flags)
+static int lock_path(const char *path, int flags, int wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 
-	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
+	for (int waited = 0; waited <= wait_ms; waited += 20) {
 		struct stat opened, named;
 		int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -200,7 +200,8 @@ static int lock_path(const char *path, int flags)
 			return err;
 		}
 		close(fd);
-		nanosleep(&pause, NULL);
+		if (waited < wait_ms)
+			nanosleep(&pause, NULL);
 	}
 	return -EBUSY;
 }
@@ -209,12 +210,12 @@ static int lock_path(const char *path, int flags)
  * Everything that mounts or unmounts, makes or removes the top directories, does so one at a time:
  * under a lock that only root can take, because whoever can open it can hold us up.
  */
-static int lock_run(void)
+static int lock_run(int wait_ms)
 {
 	int fd;
 
 	do
-		fd = lock_path(RUN_LOCK, O_RDWR | O_CREAT);
+		fd = lock_path(RUN_LOCK, O_RDWR | O_CREAT, wait_ms);
 	while (fd == -ENOENT && !access("/run", F_OK));
 	return fd;
 }
@@ -289,14 +290,24 @@ static int unmount_own(void)
 	return 0;
 }
 
-int pins_lock(const char *dir, int *lock)
+static int lock_dir(const char *dir, int *lock, int wait_ms)
 {
-	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY);
+	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY, wait_ms);
 
 	if (fd < 0)
 		return fd;
 	*lock = fd;
 	return 0;
+}
+
+int pins_lock(const char *dir, int *lock)
+{
+	return lock_dir(dir, lock, LOCK_WAIT_MS);
+}
+
+int pins_try_lock(const char *dir, int *lock)
+{
+	return lock_dir(dir, lock, 0);
 }
 
 /* Remove the directory above the instances if it is there and empty, then the mount if it is ours. */
@@ -316,34 +327,9 @@ static int remove_own_dirs(void)
 	return 0;
 }
 
-void pins_tidy(void)
-{
-	int run = open(RUN_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	struct stat opened, named;
-
-	if (run < 0)
-		return;
-	/* A lock that nobody holds: its holder died. If it has another name by now, another has it. */
-	if (flock(run, LOCK_EX | LOCK_NB) || fstat(run, &opened) || stat(RUN_LOCK, &named) ||
-	    opened.st_ino != named.st_ino || opened.st_dev != named.st_dev) {
-		close(run);
-		return;
-	}
-	for (size_t i = 0; i < PLACES; i++) {
-		char top[PATH_MAX];
-
-		if (!is_bpffs(place_path(i)))
-			continue;
-		snprintf(top, sizeof(top), "%s" SUBDIR, place_path(i));
-		remove_top(top);
-	}
-	in_home_mounts(remove_own_dirs);
-	unlock_run(run);
-}
-
 static int make_dirs(const char *name, char *dir, size_t size)
 {
-	int run = lock_run(), err = 0;
+	int run = lock_run(LOCK_WAIT_MS), err = 0;
 	char top[PATH_MAX];
 
 	if (run < 0)
@@ -390,13 +376,38 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+void pins_tidy(bool none)
+{
+	char top[PATH_MAX];
+	int run;
+
+	/* A lock that nobody has: its holder died. place_path(2) and (3) are our own mount. */
+	if (access(RUN_LOCK, F_OK) &&
+	    !(none && (is_bpffs(place_path(2)) || is_bpffs(place_path(3)))))
+		return;
+	run = lock_run(0);
+	if (run < 0)
+		return;
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!is_bpffs(place_path(i)))
+			continue;
+		snprintf(top, sizeof(top), "%s" SUBDIR, place_path(i));
+		remove_top(top);
+	}
+	in_home_mounts(remove_own_dirs);
+	unlock_run(run);
+}
+
 int pins_remove(const char *dir, int *lock)
 {
-	int run = lock_run(), err = 0;
-	char top[PATH_MAX];
+	int run = lock_run(LOCK_WAIT_MS), err = 0;
+	char top[PATH_MAX], state[PATH_MAX + 8];
 
 	if (run < 0)
 		return run;
+	/* What makes it an instance goes first: whatever stays if we die is none. */
+	snprintf(state, sizeof(state), "%s/state", dir);
+	unlink(state);
 	/* Nobody can find the directory any more when it is unlocked: who waits looks again. */
 	if (nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
 		err = errno == ENOENT ? 0 : -errno;

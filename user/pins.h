@@ -11,6 +11,7 @@
 #ifndef PINS_H
 #define PINS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -25,16 +26,19 @@ int pins_find(const char *name, char *dir, size_t size);
 int pins_make(const char *name, char *dir, size_t size, int *lock);
 /* Lock an instance's directory that exists. Likewise; -ENOENT if it has gone meanwhile. */
 int pins_lock(const char *dir, int *lock);
+/* The same, without waiting: -EBUSY. */
+int pins_try_lock(const char *dir, int *lock);
+/*
+ * Take away what a loader that died has left of the places for pins: its lock, directories, a mount
+ * without an instance. It looks for the lock first; if there is none, and `none` (no instance of
+ * ours), for the mount. Waits for nobody.
+ */
+void pins_tidy(bool none);
 /*
  * Remove the instance's directory with everything in it, and the mount if it was ours and the
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.
  */
 int pins_remove(const char *dir, int *lock);
-/*
- * Take away what a process left that was killed while it made or removed the mount, or directories
- * above those of the instances. Waits for nobody.
- */
-void pins_tidy(void);
 /*
  * Call `each` for every instance found anywhere. Ends when it returns non-zero, with that value.
  */

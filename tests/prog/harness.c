@@ -219,7 +219,7 @@ void world_begin(enum hook hook)
 	empty_queue(skel->maps.free6);
 	zero_array(skel->maps.stats, 1);
 	zero_array(skel->maps.record, bpf_map__max_entries(skel->maps.record));
-	zero_array(skel->maps.listener_state, CT_LISTENERS);
+	zero_array(skel->maps.listener_state, 1);
 	zero_array(skel->maps.ifaces, 64);
 	put_state(&st);
 	default_settings();
@@ -667,24 +667,30 @@ static int take(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+static struct ct_listeners get_listeners(void)
+{
+	struct ct_listeners all;
+	__u32 zero = 0;
+
+	bpf_map_lookup_elem(map_fd(skel->maps.listener_state), &zero, &all);
+	return all;
+}
+
 static void put_mask(__u32 slot, __u32 mask)
 {
-	struct ct_listener l = { .mask = mask };
-	struct ct_state st = get_state();
+	struct ct_listeners all = get_listeners();
+	__u32 zero = 0;
 
-	put(skel->maps.listener_state, &slot, &l);
-	st.listening = 0;
+	all.slot[slot] = (struct ct_listener){ .mask = mask };
+	all.listening = 0;
 	for (__u32 i = 0; i < CT_LISTENERS; i++)
-		st.listening |= get_listener(i).mask;
-	put_state(&st);
+		all.listening |= all.slot[i].mask;
+	put(skel->maps.listener_state, &zero, &all);
 }
 
 struct ct_listener get_listener(__u32 slot)
 {
-	struct ct_listener l;
-
-	bpf_map_lookup_elem(map_fd(skel->maps.listener_state), &slot, &l);
-	return l;
+	return get_listeners().slot[slot];
 }
 
 static void forget_ring(__u32 slot)

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "repair.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "ending.h"
+#include "log.h"
+#include "mapped.h"
+#include "pins.h"
+#include "replace.h"
+
+int change_begin(const struct instance *in)
+{
+	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+
+	if (!e)
+		return 1;
+	__atomic_store_n(&e->changing, 1, __ATOMIC_SEQ_CST);
+	mapped_release(e, sizeof(*e));
+	return 0;
+}
+
+int change_life(const struct instance *in, int life)
+{
+	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+
+	if (!e)
+		return 1;
+	__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
+	mapped_release(e, sizeof(*e));
+	return 0;
+}
+
+int change_end(const struct instance *in, int life, bool whole)
+{
+	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+
+	if (!e)
+		return 1;
+	if (whole) {
+		__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&e->changing, 0, __ATOMIC_SEQ_CST);
+	}
+	mapped_release(e, sizeof(*e));
+	return 0;
+}
+
+bool repair_due(const struct instance *in)
+{
+	struct ct_epoch e;
+	int err = instance_epoch(in, &e);
+
+	return err == -ENOENT || (!err && e.changing);
+}
+
+/* Detach interfaces that are half there, and all of them if `every`. How many are left, or -errno. */
+static int clear_interfaces(const struct instance *in, bool every)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	struct hookings half = { .in = in };
+	int n, left = 0;
+
+	if (!all)
+		return -ENOMEM;
+	half.iface = all;
+	n = hookings_all(all, CT_IFACES, in);
+	for (int i = 0; i < n; i++) {
+		if (every || all[i].half) {
+			verbose("%s: detached: its loader died", all[i].nic.name);
+			all[half.n] = all[i];
+			all[half.n++].there = false;
+		} else {
+			left++;
+		}
+	}
+	if (n < 0)
+		left = n;
+	else if (half.n && hookings_detach(&half, ATTACH_SAFE))
+		left = -EIO;
+	free(all);
+	return left;
+}
+
+static int repair_locked(struct instance *in)
+{
+	struct ct_epoch e;
+	int left, err;
+
+	if (!repair_due(in))
+		return 0; /* somebody else was quicker */
+	if (instance_epoch(in, &e) || instance_has(in, "state")) {
+		verbose("instance %s: its loader died while making or removing it: removed",
+			in->name);
+		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
+	}
+	err = replace_resume(in);
+	if (err)
+		return err;
+	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
+		if (clear_interfaces(in, true) < 0)
+			return -EIO;
+		instance_end(in);
+		verbose("instance %s: ended: its loader died", in->name);
+		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
+	}
+	left = clear_interfaces(in, false);
+	if (left < 0)
+		return left;
+	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
+}
+
+int repair(struct instance *in)
+{
+	int err;
+
+	if (in->lock >= 0)
+		return repair_locked(in);
+	if (pins_try_lock(in->dir, &in->lock))
+		return 0;
+	err = repair_locked(in);
+	if (in->lock >= 0)
+		close(in->lock);
+	in->lock = -1;
+	return err;
+}
