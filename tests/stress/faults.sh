@@ -29,7 +29,7 @@ tool fault pinned
 for name in "${scenarios[@]}"; do
 	[[ -n ${GIVEN[$name]+x} ]] || die "$name: no such scenario; there is ${SCENARIOS[*]}"
 done
-# One at a time with the tests of the namespaces.
+# As tests/run.sh: one at a time.
 exec 9</run/lock
 flock 9
 for name in "${scenarios[@]}"; do
