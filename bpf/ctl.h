@@ -171,7 +171,18 @@ static long ct_ctl_dump_slot(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Packets have passed that nobody saw: forget the windows of connections. */
+/*
+ * Packets of an owned flow may have passed unseen: forget the windows of a connection. Half-closed
+ * ones, too: data may go on for hours in the other direction.
+ */
+static __always_inline bool ct_ctl_forget_windows(struct ct_entry *e, __u8 proto)
+{
+	if (proto != CT_IPPROTO_TCP || e->state < CT_TCP_ESTABLISHED || e->state > CT_TCP_CLOSE)
+		return false;
+	ct_tcp_relearn(&e->l4.tcp);
+	return true;
+}
+
 static long ct_ctl_relearn_slot(__u32 i, void *ctx)
 {
 	struct ct_ctl_walk *walk = ctx;
@@ -184,12 +195,7 @@ static long ct_ctl_relearn_slot(__u32 i, void *ctx)
 	e = ct_ctl_own_slot(walk, walk->at++, &original);
 	if (!e)
 		return 0;
-	/* Half-closed ones, too: data may go on for hours in the other direction. */
-	if (original.proto == CT_IPPROTO_TCP && e->state >= CT_TCP_ESTABLISHED &&
-	    e->state <= CT_TCP_CLOSE) {
-		ct_tcp_relearn(&e->l4.tcp);
-		walk->count++;
-	}
+	walk->count += ct_ctl_forget_windows(e, original.proto);
 	ct_release(e);
 	return 0;
 }
@@ -287,8 +293,7 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	ct_table_key(pkt, &pkt->original);
 	pkt->entry.swapped = pkt->swapped;
 	__builtin_memset(pkt->entry.counters, 0, sizeof(pkt->entry.counters));
-	if (pkt->original.proto == CT_IPPROTO_TCP)
-		ct_tcp_relearn(&pkt->entry.l4.tcp);
+	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
 	err = ct_table_insert(CT_REC_CTL);
 	if (err == -CT_ENOSPC)
 		a->full++;
@@ -315,8 +320,7 @@ static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e,
 	e->status = pkt->entry.status;
 	e->state = pkt->entry.state;
 	e->l4 = pkt->entry.l4;
-	if (pkt->original.proto == CT_IPPROTO_TCP)
-		ct_tcp_relearn(&e->l4.tcp);
+	ct_ctl_forget_windows(e, pkt->original.proto);
 	ct_hint_write(e, pkt->original.family, a->now, a->hz);
 }
 

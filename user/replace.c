@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -893,7 +894,27 @@ static void end_others(const struct replacement *r, const struct listener *ours)
 	mapped_release(all, sizeof(*all));
 }
 
-/* The unconfirmed of the old set, when the new one's are elsewhere. Those that get lost are counted. */
+/*
+ * How many are unconfirmed: what the old set knew when the new state was filled, and what has changed
+ * until its last program ended. If that counts more than there are, the sweep finds out (sweep.h).
+ */
+static void count_unconfirmed(const struct replacement *r)
+{
+	int fd = bpf_object__find_map_fd_by_name(r->obj, "state");
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	struct ct_state now = {}, *st;
+
+	if (convert_value(r->in, "state", bpf_object__btf(r->obj), our_type(r, "state", false), &now))
+		return;
+	st = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (st == MAP_FAILED)
+		return;
+	__atomic_fetch_add(&st->unconfirmed, now.unconfirmed - r->before.unconfirmed,
+			   __ATOMIC_RELAXED);
+	munmap(st, size);
+}
+
+/* The unconfirmed of the old set, when the new one's are elsewhere. */
 static void copy_unconfirmed(const struct replacement *r, const struct flows *f)
 {
 	int from = instance_fd(r->in, "unconfirmed");
@@ -954,6 +975,7 @@ static int switch_tables(struct replacement *r)
 			copy_unconfirmed(r, &f);
 		grace_period();
 		follow(&fo);
+		count_unconfirmed(r);
 	}
 	listener_close(&fo.l, false);
 	flows_close(&f);

@@ -751,6 +751,8 @@ size_t listen_take(__u32 slot, struct ct_event *events, size_t max)
 static struct bpf_object *policy[HOOKS];
 
 /* Their object files are built by tests/run.sh: one for XDP, one for tc. */
+static int policy_program[HOOKS];
+
 void policy_begin(enum hook hook, const char *name)
 {
 	const char *folder = getenv("O");
@@ -784,7 +786,13 @@ void policy_begin(enum hook hook, const char *name)
 	err = bpf_object__load(policy[hook]);
 	if (err)
 		die("loading the policy %s: %s", name, strerror(-err));
-	put_stage(hook, CT_STAGE_POLICY, bpf_program__fd(chosen));
+	policy_program[hook] = bpf_program__fd(chosen);
+	put_stage(hook, CT_STAGE_POLICY, policy_program[hook]);
+}
+
+int policy_fd(enum hook hook)
+{
+	return policy_program[hook];
 }
 
 __u64 policy_memory(__u32 word)
