@@ -129,8 +129,9 @@ static int fit_existing(const struct instance *in, const struct request *r)
 	struct ct_state st;
 	int code = 0;
 
-	if (instance_check(in, &st))
-		return 1;
+	code = instance_check(in, &st);
+	if (code)
+		return fail(strerror(-code), NULL, "%s/state", in->dir);
 	if (r->object.max && r->object.max != st.max_slots)
 		code = replace(in, r->object.max, &what);
 	if (code == 1 || !r->object.drop_invalid)
@@ -167,7 +168,10 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		if (cleared)
 			break;
 		cleared = true;
-		if (instance_has(in, "state")) { /* empty; or half of one: begin with nothing */
+		err = instance_has(in, "state");
+		if (err && err != -ENOENT)
+			return fail(strerror(-err), NULL, "%s/state", in->dir);
+		if (err) { /* empty; or half of one: begin with nothing */
 			err = pins_remove(in->dir, &in->lock);
 			if (err)
 				return fail(strerror(-err), NULL, "%s", in->dir);
@@ -270,9 +274,14 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 		if (err)
 			return fail(strerror(-err), NULL, "the windows of %s", in->name);
 	}
-	policies_read(in, policies);
-	if (r->policy && policy_set(in, r->policy))
-		return 1;
+	if (r->policy) {
+		int err = policies_read(in, policies);
+
+		if (err)
+			return fail(strerror(-err), NULL, "--policy %s", r->policy);
+		if (policy_set(in, r->policy))
+			return 1;
+	}
 	if (!hookings_attach(hs, ATTACH_SAFE)) {
 		int code = fresh ? 0 : fit_existing(in, r);
 

@@ -36,20 +36,23 @@ out:
 	return code;
 }
 
-void policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS])
+int policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS])
 {
 	__u32 stage = CT_STAGE_POLICY;
 
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int stages = instance_fd(in, stage_arrays[i]);
+		int stages = instance_fd(in, stage_arrays[i]), err = 0;
 
 		ids[i] = 0;
 		if (stages < 0)
-			continue;
-		if (bpf_map_lookup_elem(stages, &stage, &ids[i]))
-			ids[i] = 0;
+			return stages;
+		if (bpf_map_lookup_elem(stages, &stage, &ids[i]) && errno != ENOENT)
+			err = -errno;
 		close(stages);
+		if (err)
+			return err;
 	}
+	return 0;
 }
 
 void policies_restore(const struct instance *in, const uint32_t ids[STAGE_ARRAYS])
@@ -74,9 +77,8 @@ void policies_restore(const struct instance *in, const uint32_t ids[STAGE_ARRAYS
 int policies_copy(const struct instance *in, const struct bpf_object *obj)
 {
 	__u32 stage = CT_STAGE_POLICY, ids[STAGE_ARRAYS];
-	int err = 0;
+	int err = policies_read(in, ids);
 
-	policies_read(in, ids);
 	for (size_t i = 0; i < STAGE_ARRAYS && !err; i++) {
 		int stages = bpf_object__find_map_fd_by_name(obj, stage_arrays[i]);
 		int prog = ids[i] ? bpf_prog_get_fd_by_id(ids[i]) : -1;

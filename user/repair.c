@@ -43,7 +43,7 @@ int change_end(const struct instance *in, int life, bool whole)
 
 	if (!e)
 		return 1;
-	if (whole) {
+	if (whole && !replace_pending(in)) {
 		__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&e->changing, 0, __ATOMIC_SEQ_CST);
 	}
@@ -94,7 +94,12 @@ static int repair_locked(struct instance *in)
 
 	if (!repair_due(in))
 		return 0; /* somebody else was quicker */
-	if (instance_epoch(in, &e) || instance_has(in, "state")) {
+	err = instance_epoch(in, &e);
+	if (!err)
+		err = instance_has(in, "state");
+	if (err && err != -ENOENT)
+		return err;
+	if (err) {
 		verbose("instance %s: its loader died while making or removing it: removed",
 			in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;

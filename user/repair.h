@@ -28,7 +28,10 @@ int repair(struct instance *in);
 
 /* A change of the instance begins: the lock is held. 0 or 1, reported. */
 int change_begin(const struct instance *in);
-/* It has ended, and the instance is `life` (enum ct_life) from here on; or not (`whole` is false). */
+/*
+ * It has ended, and the instance is `life` (enum ct_life) from here on; or not (`whole` is false, or an
+ * upgrade could be neither finished nor taken back).
+ */
 int change_end(const struct instance *in, int life, bool whole);
 /* What the instance is to become, in case that we die. 0 or 1, reported. */
 int change_life(const struct instance *in, int life);
