@@ -375,6 +375,8 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 		int err;
 
 		flows = instance_end(in);
+		if (flows < 0 && !instance_damaged(in))
+			return 1; /* likewise */
 		err = pins_remove(in->dir, &in->lock);
 		if (err)
 			code = fail(strerror(-err), NULL, "%s", in->dir);

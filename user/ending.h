@@ -7,9 +7,12 @@
 
 /*
  * No packet can reach the instance any more: empty its stages, end every flow with its event, tell
- * the listeners that nothing follows. The number of flows there were; -1, reported.
+ * the listeners that nothing follows. The number of flows there were; -1, reported: it can be tried
+ * again, unless the instance is damaged.
  */
 long instance_end(const struct instance *in);
+/* Are pins missing without which it can't end as it should? */
+bool instance_damaged(const struct instance *in);
 /* End and remove an instance if its network namespace has gone. For pins_each(). 0. */
 int orphan_remove(const char *name, const char *dir, void *arg);
 

@@ -110,7 +110,8 @@ static int repair_locked(struct instance *in)
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
 		if (clear_interfaces(in, true) < 0)
 			return -EIO;
-		instance_end(in);
+		if (instance_end(in) < 0 && !instance_damaged(in))
+			return -EIO;
 		verbose("instance %s: ended: its loader died", in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
 	}
