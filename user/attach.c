@@ -396,8 +396,10 @@ static int undo_all(struct hookings *hs, bool from_the_end)
 		if (hs->iface[i].there || hs->iface[i].half)
 			continue;
 		err = slot_free(hs->in, &hs->iface[i]);
-		if (err)
+		if (err) {
 			code = fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+			hs->iface[i].half = true;
+		}
 	}
 	return code;
 }
@@ -432,15 +434,6 @@ int hookings_attach(struct hookings *hs, enum attach_order order)
 			}
 		}
 	}
-	for (size_t i = 0; i < hs->n; i++) {
-		if (hs->iface[i].there)
-			continue;
-		err = slot_flags(hs->in, &hs->iface[i], 0, CT_IF_COMING);
-		if (err) {
-			fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
-			goto undo;
-		}
-	}
 	return 0;
 undo:
 	/* Steps that were not reached find nothing to undo. */
@@ -448,16 +441,36 @@ undo:
 	return 1;
 }
 
-int hookings_detach(struct hookings *hs, enum attach_order order)
+int hooking_keep(const struct instance *in, const struct hooking *h)
+{
+	int err = slot_flags(in, h, 0, CT_IF_COMING | CT_IF_LEAVING);
+
+	return err ? fail(strerror(-err), NULL, "%s", h->nic.name) : 0;
+}
+
+int hookings_keep(struct hookings *hs)
+{
+	for (size_t i = 0; i < hs->n; i++)
+		if (!hs->iface[i].there && hooking_keep(hs->in, &hs->iface[i]))
+			return 1;
+	return 0;
+}
+
+int hookings_mark(struct hookings *hs, __u32 flag)
 {
 	for (size_t i = 0; i < hs->n; i++) {
-		int err = hs->iface[i].there ? 0 :
-			  slot_flags(hs->in, &hs->iface[i], CT_IF_LEAVING, 0);
+		int err = hs->iface[i].there ? 0 : slot_flags(hs->in, &hs->iface[i], flag, 0);
 
-		hs->iface[i].half = false;
 		if (err && err != -ENOENT)
 			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
 	}
+	return 0;
+}
+
+int hookings_detach(struct hookings *hs, enum attach_order order)
+{
+	for (size_t i = 0; i < hs->n; i++)
+		hs->iface[i].half = false;
 	return undo_all(hs, order != ATTACH_SAFE);
 }
 
@@ -530,7 +543,7 @@ static int whole(struct hooking *h, const struct instance *in, __u32 flags)
 				return there;
 			at[i] = there == 1 ? h->nic.ifindex : 0;
 		}
-	h->there = flags & CT_IF_ACTIVE && flags & CT_IF_CONFIRMS && !h->half;
+	h->there = flags & CT_IF_ACTIVE && flags & CT_IF_CONFIRMS && !h->coming && !h->leaving;
 	for (int i = 0; i < 3; i++)
 		if (i < 2 || h->hook != CT_HOOK_TC)
 			h->there &= at[i] == h->nic.ifindex;
@@ -556,7 +569,8 @@ int hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	h->hook = slot.hook;
 	h->zone = slot.zone;
 	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
-	h->half = slot.flags & (CT_IF_COMING | CT_IF_LEAVING);
+	h->coming = slot.flags & CT_IF_COMING;
+	h->leaving = slot.flags & CT_IF_LEAVING;
 	return whole(h, in, slot.flags);
 }
 

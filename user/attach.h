@@ -34,7 +34,9 @@ struct hooking {
 	bool confirm_xdp;
 	bool automatic;     /* tc will do where native XDP turns out not to be possible */
 	bool there;         /* it was attached already */
-	bool half;          /* its loader died at it, or could not finish: to be detached */
+	bool half;          /* a step could not be undone */
+	bool coming;        /* its loader died at an attach, or is at it */
+	bool leaving;       /* likewise at a detach */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
 	char why[128];
@@ -70,8 +72,16 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in);
  */
 bool hookings_orphaned(const struct instance *in);
 
-/* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
+/*
+ * Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. They are known
+ * as coming until hookings_keep().
+ */
 int hookings_attach(struct hookings *hs, enum attach_order order);
+int hookings_keep(struct hookings *hs);
+/* For one: neither coming nor leaving, it stays. 0 or 1, reported. */
+int hooking_keep(const struct instance *in, const struct hooking *h);
+/* Let them be known as leaving (or as coming: as half there), without doing more. 0 or 1, reported. */
+int hookings_mark(struct hookings *hs, __u32 flag);
 /*
  * Detach. What can't be undone is reported, and the rest is done all the same: 1. The interface it
  * is about stays known as half detached.

@@ -127,18 +127,23 @@ static int fit_existing(const struct instance *in, const struct request *r)
 	struct ct_settings *s;
 	struct replaced what;
 	struct ct_state st;
-	int code = 0;
+	int code;
 
 	code = instance_check(in, &st);
 	if (code)
 		return fail(strerror(-code), NULL, "%s/state", in->dir);
-	if (r->object.max && r->object.max != st.max_slots)
-		code = replace(in, r->object.max, &what);
-	if (code == 1 || !r->object.drop_invalid)
+	if (r->object.max && r->object.max != st.max_slots) {
+		/* It needs the stages in which the policy before is kept. */
+		code = policy_settle(in, true);
+		if (code)
+			return fail(strerror(-code), NULL, "%s", in->dir);
+		code = change_decide_at_switch(in) ? 1 : replace(in, r->object.max, &what);
+	}
+	if (code || !r->object.drop_invalid)
 		return code;
 	s = mapped(in, "settings", sizeof(*s));
 	if (!s)
-		return 1;
+		return 2;
 	__atomic_store_n(&s->knob[CT_K_DROP_INVALID], 1, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
 	return code;
@@ -242,19 +247,39 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 	return 0;
 }
 
-/* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
+/*
+ * Hooks are in place: decide, and finish. 0; 1, reported: nothing was decided; 2, reported: the next
+ * command finishes it.
+ */
+static int decide(const struct instance *in, struct hookings *hs, const struct request *r, bool fresh)
+{
+	int code = fresh ? 0 : fit_existing(in, r), err;
+
+	if (code)
+		return code;
+	if (change_decide(in))
+		return 1;
+	err = policy_settle(in, true);
+	if (err)
+		fail(strerror(-err), NULL, "--policy %s", r->policy);
+	return err || hookings_keep(hs) ? 2 : 0;
+}
+
+/*
+ * Take interfaces into the instance: plan all, then clear up what is half there, then attach. 0; 1: as it
+ * was before; 2: the next command finishes it, or takes it back.
+ */
 static int attach_all(const struct instance *in, struct hookings *hs, char **names,
 		      const struct request *r, bool fresh)
 {
-	__u32 policies[STAGE_ARRAYS];
 	struct hooking old;
+	int code, err;
 
 	hs->in = in;
 	if (plan_all(in, hs, names, r))
 		return 1;
 	for (size_t i = 0; i < hs->n; i++) {
 		struct hookings half = { in, &old, 1 };
-		int err;
 
 		if (hs->iface[i].there)
 			continue;
@@ -264,34 +289,24 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 		if (err)
 			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
 		old.there = false;
-		if (hookings_detach(&half, ATTACH_SAFE))
-			return 1;
+		if (hookings_mark(&half, CT_IF_COMING) || hookings_detach(&half, ATTACH_SAFE))
+			return 2;
 	}
 	/* Nobody was attached: the packets since then have passed unseen. */
 	if (!fresh && !hookings_all(NULL, 0, in)) {
-		int err = table_relearn(in);
-
+		err = table_relearn(in);
 		if (err)
 			return fail(strerror(-err), NULL, "the windows of %s", in->name);
 	}
-	if (r->policy) {
-		int err = policies_read(in, policies);
-
-		if (err)
-			return fail(strerror(-err), NULL, "--policy %s", r->policy);
-		if (policy_set(in, r->policy))
-			return 1;
+	code = r->policy && policy_set(in, r->policy);
+	if (!code)
+		code = hookings_attach(hs, ATTACH_SAFE);
+	if (!code) {
+		code = decide(in, hs, r, fresh);
+		if (code == 1)
+			hookings_detach(hs, ATTACH_SAFE);
 	}
-	if (!hookings_attach(hs, ATTACH_SAFE)) {
-		int code = fresh ? 0 : fit_existing(in, r);
-
-		if (code != 1)
-			return code;
-		hookings_detach(hs, ATTACH_SAFE);
-	}
-	if (r->policy)
-		policies_restore(in, policies);
-	return 1;
+	return code == 1 && policy_settle(in, false) ? 2 : code;
 }
 
 /* The change has ended; *code says how, and says it afterwards. */
@@ -364,10 +379,12 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 
 	if (instance_epoch(in, &e) || change_begin(in))
 		return 1;
+	if (hookings_mark(hs, CT_IF_LEAVING))
+		return 1;
 	/* From here on whoever finds it half done finishes it. */
 	life = !last ? (int)e.life : keep ? CT_LIFE_KEPT : CT_LIFE_ENDING;
-	if (change_life(in, life))
-		return change_end(in, (int)e.life, true) || 1;
+	if (change_life(in, life) || change_decide(in))
+		return 1;
 	code = hookings_detach(hs, ATTACH_SAFE);
 	if (code)
 		return code; /* the next command tries again */

@@ -349,7 +349,7 @@ int object_load(const struct instance *in, const struct object_options *options)
 	}
 	/* Until the first interface is attached nobody is to take it for an instance. */
 	*(struct ct_epoch *)skel->data_epoch->ct_epoch =
-		(struct ct_epoch){ .now = 1, .life = CT_LIFE_MAKING, .changing = 1 };
+		(struct ct_epoch){ .now = 1, .life = CT_LIFE_MAKING, .changing = CT_CHANGE_BEGUN };
 	err = pin(in, skel);
 	if (err)
 		fail(strerror(-err), NULL, "pinning to %s", in->dir);

@@ -263,8 +263,12 @@ static int mount_own(void)
 		return 0;
 	if (mkdir(OWN_PARENT, 0755) && errno != EEXIST)
 		return -errno;
-	if (mkdir(OWN, 0700) && errno != EEXIST)
-		return -errno;
+	if (mkdir(OWN, 0700) && errno != EEXIST) {
+		int err = -errno;
+
+		rmdir(OWN_PARENT);
+		return err;
+	}
 	if (mount("bpf", OWN, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700")) {
 		int err = -errno;
 

@@ -7,11 +7,14 @@
 
 struct bpf_object;
 
-/* Put a pinned program into the stage array of its type. 0 or 1, reported. */
+/*
+ * Put a pinned program into the stage array of its type. The one before is kept, in a stage that only an
+ * upgrade uses, until policy_settle(): there it is put back, unless the new one is to stay. 0 or 1,
+ * reported.
+ */
 int policy_set(const struct instance *in, const char *path);
-/* The ids of the policies in force, 0 for none: 0 or -errno; and put them back. */
-int policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS]);
-void policies_restore(const struct instance *in, const uint32_t ids[STAGE_ARRAYS]);
+/* 0 or -errno; also when no policy was set. */
+int policy_settle(const struct instance *in, bool keep);
 /* Those of the instance into the arrays of a set of programs just loaded. 0 or -errno. */
 int policies_copy(const struct instance *in, const struct bpf_object *obj);
 

@@ -13,17 +13,34 @@
 #include "log.h"
 #include "mapped.h"
 #include "pins.h"
+#include "policy.h"
 #include "replace.h"
 
-int change_begin(const struct instance *in)
+static int change_to(const struct instance *in, enum ct_change change)
 {
 	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
 
 	if (!e)
 		return 1;
-	__atomic_store_n(&e->changing, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&e->from, e->now, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&e->changing, (uint32_t)change, __ATOMIC_SEQ_CST);
 	mapped_release(e, sizeof(*e));
 	return 0;
+}
+
+int change_begin(const struct instance *in)
+{
+	return change_to(in, CT_CHANGE_BEGUN);
+}
+
+int change_decide(const struct instance *in)
+{
+	return change_to(in, CT_CHANGE_DECIDED);
+}
+
+int change_decide_at_switch(const struct instance *in)
+{
+	return change_to(in, CT_CHANGE_AT_SWITCH);
 }
 
 int change_life(const struct instance *in, int life)
@@ -45,7 +62,7 @@ int change_end(const struct instance *in, int life, bool whole)
 		return 1;
 	if (whole && !replace_pending(in)) {
 		__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&e->changing, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&e->changing, CT_CHANGE_NONE, __ATOMIC_SEQ_CST);
 	}
 	mapped_release(e, sizeof(*e));
 	return 0;
@@ -59,8 +76,18 @@ bool repair_due(const struct instance *in)
 	return err == -ENOENT || (!err && e.changing);
 }
 
-/* Detach interfaces that are half there, and all of them if `every`. How many are left, or -errno. */
-static int clear_interfaces(const struct instance *in, bool every)
+/* Was the change decided before its loader died? */
+static bool is_decided(const struct ct_epoch *e)
+{
+	return e->changing == CT_CHANGE_DECIDED ||
+	       (e->changing == CT_CHANGE_AT_SWITCH && e->now != e->from);
+}
+
+/*
+ * Detach interfaces that were to go, or that were coming when it was not decided yet; all, if `every`. The
+ * others of them stay. How many are left, or -errno.
+ */
+static int clear_interfaces(const struct instance *in, bool every, bool decided)
 {
 	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
 	struct hookings half = { .in = in };
@@ -71,13 +98,15 @@ static int clear_interfaces(const struct instance *in, bool every)
 	half.iface = all;
 	n = hookings_all(all, CT_IFACES, in);
 	for (int i = 0; i < n; i++) {
-		if (every || all[i].half) {
+		if (every || (decided ? all[i].leaving : all[i].coming)) {
 			verbose("%s: detached: its loader died", all[i].nic.name);
 			all[half.n] = all[i];
 			all[half.n++].there = false;
-		} else {
-			left++;
+			continue;
 		}
+		if ((all[i].coming || all[i].leaving) && hooking_keep(in, &all[i]))
+			n = -EIO;
+		left++;
 	}
 	if (n < 0)
 		left = n;
@@ -108,14 +137,17 @@ static int repair_locked(struct instance *in)
 	if (err)
 		return err;
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
-		if (clear_interfaces(in, true) < 0)
+		if (clear_interfaces(in, true, false) < 0)
 			return -EIO;
 		if (instance_end(in) < 0 && !instance_damaged(in))
 			return -EIO;
 		verbose("instance %s: ended: its loader died", in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
 	}
-	left = clear_interfaces(in, false);
+	err = policy_settle(in, is_decided(&e));
+	if (err)
+		return err;
+	left = clear_interfaces(in, false, is_decided(&e));
 	if (left < 0)
 		return left;
 	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
