@@ -138,11 +138,10 @@ CONVERSATION(renew)
 
 	ORIG(SYN, .seq = 100);
 	CHECK_EQ(flow_get(&t, &flow), 0);
+	REPLY(SYN | ACK, .seq = 200, .ack = 101);
+	CHECK_EQ(flow_get(&t, &late), 0);
 	adopt(CT_ADOPT_FORGET, &flow, 1);
 	adopt(CT_ADOPT_ENTER, &flow, 1);
-	late = flow;
-	late.entry.state = CT_TCP_SYN_RECV;
-	late.entry.status |= CT_S_SEEN_REPLY;
 	late.entry.mark = 7;
 	late.entry.expires += 1000;
 	adopt(CT_ADOPT_RENEW, &late, 1);
@@ -173,7 +172,7 @@ CONVERSATION(count_once)
 	final.entry.counters[CT_ORIGINAL].bytes = 500;
 	final.entry.counters[CT_REPLY].packets = 3;
 	final.entry.counters[CT_REPLY].bytes = 300;
-	ORIG(SYN, .seq = 100);
+	REPLY(SYN | ACK, .seq = 200, .ack = 101);
 	for (int tries = 0; tries < 2; tries++) {
 		memset(&message.m, 0, sizeof(message.m));
 		message.m.family = talk.v6;
@@ -189,10 +188,10 @@ CONVERSATION(count_once)
 	adopt(CT_ADOPT_COUNT, &final, 0);
 	CHECK_EQ(message.m.first, ~0U);
 	CHECK_EQ(flow_get(&t, &flow), 0);
-	CHECK_EQ(flow.entry.counters[CT_ORIGINAL].packets, 6);
-	CHECK_EQ(flow.entry.counters[CT_ORIGINAL].bytes, 500 + (talk.v6 ? 60 : 40));
-	CHECK_EQ(flow.entry.counters[CT_REPLY].packets, 3);
-	CHECK_EQ(flow.entry.counters[CT_REPLY].bytes, 300);
+	CHECK_EQ(flow.entry.counters[CT_ORIGINAL].packets, 5);
+	CHECK_EQ(flow.entry.counters[CT_ORIGINAL].bytes, 500);
+	CHECK_EQ(flow.entry.counters[CT_REPLY].packets, 4);
+	CHECK_EQ(flow.entry.counters[CT_REPLY].bytes, 300 + (talk.v6 ? 60 : 40));
 }
 
 // Another flow that has taken the place is left alone.
