@@ -137,7 +137,7 @@ static void link_path(char *path, size_t size, const struct instance *in, const 
 	snprintf(path, size, "%s/" PIN_LINKS "/%d-%s", in->dir, h->nic.ifindex, hook);
 }
 
-/* The interface the link pinned at `path` is on: 0 when that has gone. -ENOENT: nothing there; -errno. */
+/* The interface the link pinned at `path` is on, 0 when that has gone. -ENOENT: there is none. */
 static int link_at(const char *path)
 {
 	struct bpf_link_info info = {};

@@ -73,14 +73,14 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 bool hookings_orphaned(const struct instance *in);
 
 /*
- * Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. They are known
- * as coming until hookings_keep().
+ * Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. They
+ * are known as coming until hookings_keep().
  */
 int hookings_attach(struct hookings *hs, enum attach_order order);
 int hookings_keep(struct hookings *hs);
 /* For one: neither coming nor leaving, it stays. 0 or 1, reported. */
 int hooking_keep(const struct instance *in, const struct hooking *h);
-/* Let them be known as leaving (or as coming: as half there), without doing more. 0 or 1, reported. */
+/* Let them be known as leaving, or as coming, and do no more. 0 or 1, reported. */
 int hookings_mark(struct hookings *hs, __u32 flag);
 /*
  * Detach. What can't be undone is reported, and the rest is done all the same: 1. The interface it

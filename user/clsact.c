@@ -168,7 +168,8 @@ int clsact_remove(int ifindex)
 	int err;
 
 	for (int i = 0; i < 2; i++) {
-		int has = dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, parents[i]), NULL);
+		__u32 parent = TC_H_MAKE(TC_H_CLSACT, parents[i]);
+		int has = dump_has(RTM_GETTFILTER, ifindex, parent, NULL);
 
 		/* Somebody's filters; or no such qdisc, or interface. */
 		if (has > 0 || has == -EINVAL || has == -ENODEV)

@@ -84,8 +84,8 @@ static bool is_decided(const struct ct_epoch *e)
 }
 
 /*
- * Detach interfaces that were to go, or that were coming when it was not decided yet; all, if `every`. The
- * others of them stay. How many are left, or -errno.
+ * Detach interfaces that were to go, or that were coming when it was not decided yet; all, if
+ * `every`. The others of them stay. How many are left, or -errno.
  */
 static int clear_interfaces(const struct instance *in, bool every, bool decided)
 {

@@ -20,6 +20,7 @@ SEED=${SEED:-1}
 # Set: where a fault changed nothing, the next one finds the same instance.
 REUSE=${REUSE-}
 # Of these: one error, an error that stays, a kill.
+# shellcheck disable=SC2206 # words
 KINDS=(${KINDS:-error stays kill})
 ERRORS=(ENOMEM EPERM EBUSY E2BIG EINTR ENOSPC)
 
@@ -393,8 +394,9 @@ plan() {
 	total=${#calls[@]}
 	if [[ $1 == sample ]]; then
 		for ((i = 0; i < $2; i++)); do
-			n=$(((i * total + (SEED * 7919) % total) / $2 % total))
-			e=$((i + SEED))
+			# Another place and kind in each scenario.
+			n=$(((i * total + ((SEED + PLAYED) * 7919) % total) / $2 % total))
+			e=$((i + SEED + PLAYED * $2))
 			case ${KINDS[$((e % ${#KINDS[@]}))]} in
 			kill) echo "${calls[n]} KILL" ;;
 			error) echo "${calls[n]} ${ERRORS[e / ${#KINDS[@]} % 6]}" ;;
@@ -415,7 +417,7 @@ plan() {
 	done
 }
 
-MADE=0 COUNT=0
+MADE=0 COUNT=0 PLAYED=0
 declare -A TALLY=()
 
 # play SCENARIO HOW...: and say what became of it.
@@ -429,7 +431,8 @@ play() {
 	COOKIE=$(in_r traffic cookie)
 	AUDIT=$(! has audit || echo 1)
 	STANDING=
-	COUNT=$SEED
+	COUNT=$((SEED + PLAYED))
+	PLAYED=$((PLAYED + 1))
 	ctl status >/dev/null 2>&1 # which tidies up
 	[[ ${GIVEN[$name]} != *bpffs* ]] || shared_bpffs
 	serve echo in_b traffic udp-echo 7
