@@ -512,7 +512,7 @@ static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settin
 		__sync_fetch_and_add(&st->flows, 1);
 		return 0;
 	}
-	if (__sync_fetch_and_add(&st->flows, 1) >= s->knob[CT_K_MAX] &&
+	if (__sync_fetch_and_add(&st->flows, 1) >= s->knob.max &&
 	    !ct_evict(engine, now, s->hz) && !ct_evict(!engine, now, s->hz))
 		goto full;
 	if (!ct_slot_take(st, engine, slot))

@@ -83,12 +83,30 @@ struct ct_secrets {
 	__u32 pad;
 };
 
-/* The value of `settings`. Written by user space field by field, read by every packet. */
+/*
+ * The value of `settings`. Written by user space field by field, read by every packet. Named and
+ * numbered as the members of struct ct_stats are.
+ */
 struct ct_settings {
-	__u64 timeout[CT_T_MAX]; /* ticks */
-	__u32 knob[CT_K_MAX_];
-	__u32 hz;                /* ticks per second */
+	struct {
+		__u64 none;
+#define X(id, key, seconds, help) __u64 key;
+		CT_TIMEOUTS(X)
+#undef X
+	} timeout; /* ticks */
+	struct {
+#define X(id, key, value, largest, help) __u32 key;
+		CT_KNOBS(X)
+#undef X
+	} knob;
+	__u32 hz; /* ticks per second */
 };
+
+#define CT_TIMEOUT_OF(s) ((__u64 *)&(s)->timeout) /* [enum ct_timeout] */
+#define CT_KNOB_OF(s)    ((__u32 *)&(s)->knob)    /* [enum ct_knob] */
+
+_Static_assert(sizeof(((struct ct_settings *)0)->timeout) == 8 * CT_T_MAX, "timeouts by number");
+_Static_assert(sizeof(((struct ct_settings *)0)->knob) == 4 * CT_K_MAX_, "knobs by number");
 
 /* How an interface is hooked. X(id, "name") */
 #define CT_HOOKS(X)                                                                                \

@@ -144,7 +144,7 @@ static int fit_existing(const struct instance *in, const struct request *r)
 	s = mapped(in, "settings", sizeof(*s));
 	if (!s)
 		return 2;
-	__atomic_store_n(&s->knob[CT_K_DROP_INVALID], 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->knob.drop_invalid, 1, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
 	return code;
 }
@@ -248,10 +248,11 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 }
 
 /*
- * Hooks are in place: decide, and finish. 0; 1, reported: nothing was decided; 2, reported: the next
- * command finishes it.
+ * Hooks are in place: decide, and finish. 0; 1, reported: nothing was decided; 2, reported: the
+ * next command finishes it.
  */
-static int decide(const struct instance *in, struct hookings *hs, const struct request *r, bool fresh)
+static int decide(const struct instance *in, struct hookings *hs, const struct request *r,
+		  bool fresh)
 {
 	int code = fresh ? 0 : fit_existing(in, r), err;
 
@@ -266,8 +267,8 @@ static int decide(const struct instance *in, struct hookings *hs, const struct r
 }
 
 /*
- * Take interfaces into the instance: plan all, then clear up what is half there, then attach. 0; 1: as it
- * was before; 2: the next command finishes it, or takes it back.
+ * Take interfaces into the instance: plan all, then clear up what is half there, then attach. 0; 1:
+ * as it was before; 2: the next command finishes it, or takes it back.
  */
 static int attach_all(const struct instance *in, struct hookings *hs, char **names,
 		      const struct request *r, bool fresh)

@@ -278,7 +278,7 @@ static void note_silence(const struct instance *in)
 {
 	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
 
-	if (s && !__atomic_load_n(&s->knob[CT_K_LOG_INVALID], __ATOMIC_RELAXED))
+	if (s && !__atomic_load_n(&s->knob.log_invalid, __ATOMIC_RELAXED))
 		note("log_invalid is 0: no invalid packet will be told (try 'ctloader set "
 		     "log_invalid=255')");
 	mapped_release(s, sizeof(*s));

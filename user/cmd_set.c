@@ -17,9 +17,10 @@
 static void write_value(struct ct_settings *s, const struct change *c)
 {
 	if (c->setting->knob >= 0)
-		__atomic_store_n(&s->knob[c->setting->knob], (uint32_t)c->value, __ATOMIC_RELAXED);
+		__atomic_store_n(&CT_KNOB_OF(s)[c->setting->knob], (uint32_t)c->value,
+				 __ATOMIC_RELAXED);
 	else
-		__atomic_store_n(&s->timeout[c->setting->timeout], c->value * clock_hz(),
+		__atomic_store_n(&CT_TIMEOUT_OF(s)[c->setting->timeout], c->value * clock_hz(),
 				 __ATOMIC_RELAXED);
 }
 
@@ -46,8 +47,7 @@ static void list_settings(void)
 {
 	puts("\nSettings (timeouts are in seconds):");
 	for (int i = 0; i < SETTINGS; i++)
-		if (settings_known[i].name)
-			printf("  %-32s %s\n", settings_known[i].name, settings_known[i].help);
+		printf("  %-32s %s\n", settings_known[i].name, settings_known[i].help);
 }
 
 /* Only -o: both commands have the same options. True to go on; else the command returns *code. */
@@ -162,8 +162,7 @@ static void show_keys(struct out *o, const struct ct_settings *s, int argc, char
 	for (int i = 0; i < argc; i++)
 		show_key(o, s, setting_find(argv[i]));
 	for (int i = 0; i < SETTINGS && !argc; i++)
-		if (settings_known[i].name)
-			show_key(o, s, &settings_known[i]);
+		show_key(o, s, &settings_known[i]);
 }
 
 int cmd_show(struct instance *in, int argc, char **argv)

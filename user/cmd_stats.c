@@ -106,7 +106,7 @@ static int take_sample(const struct sources *s, struct sample *now)
 	}
 	now->flows = load(&s->state->flows);
 	now->unconfirmed = load(&s->state->unconfirmed);
-	now->max = __atomic_load_n(&s->settings->knob[CT_K_MAX], __ATOMIC_RELAXED);
+	now->max = __atomic_load_n(&s->settings->knob.max, __ATOMIC_RELAXED);
 	now->gc_runs = load(&s->state->gc_runs);
 	now->gc_scanned = load(&s->state->gc_scanned);
 	now->gc_expired = load(&s->state->gc_expired);
@@ -168,26 +168,26 @@ static const struct row {
 	const char *key, *help;
 	unsigned int class; /* of a reason: enum ct_class */
 } class_rows[CT_CLASS_MAX] = {
-#define X(id, key, help) [CT_##id] = { key, help, 0 },
+#define X(id, key, help) [CT_##id] = { #key, help, 0 },
 	CT_CLASSES(X)
 #undef X
 }, reason_rows[CT_R_MAX] = {
-#define X(id, class, key, help) [CT_R_##id] = { key, help, CT_##class },
+#define X(id, class, key, help) [CT_R_##id] = { #key, help, CT_##class },
 	CT_REASONS(X)
 #undef X
 }, end_rows[CT_END_MAX] = {
-#define X(id, key, help) [CT_END_##id] = { key, help, 0 },
+#define X(id, name, help) [CT_END_##id] = { #name, help, 0 },
 	CT_ENDS(X)
 #undef X
 }, counter_rows[CT_C_MAX] = {
-#define X(id, key, help) [CT_C_##id] = { key, help, 0 },
+#define X(id, key, help) [CT_C_##id] = { #key, help, 0 },
 	CT_LIFECYCLE(X)
 	CT_DROPS(X)
 #undef X
 };
 
 static const char *const side_names[CT_SIDES] = {
-#define X(id, name) [CT_##id] = name,
+#define X(id, name) [CT_##id] = #name,
 	CT_HOOK_SIDES(X)
 #undef X
 };
@@ -200,13 +200,22 @@ enum {
 	FIRST_DROP,
 };
 
+/* A counter of the sum at `now`; it has the same place in that of the sample before. */
+static void show_row(struct view *v, const struct row *row, const __u64 *now)
+{
+	const __u64 *before = v->before ? (const __u64 *)&v->before->sum : NULL;
+
+	counter(v, row->key, *now, before ? before[now - (const __u64 *)&v->now->sum] : 0,
+		row->help);
+}
+
 static void show_packets(struct view *v)
 {
 	out_group(&v->out, "packets");
 	for (int side = 0; side < CT_SIDES; side++) {
 		out_group(&v->out, side_names[side]);
 		for (int i = 0; i < CT_CLASS_MAX; i++)
-			COUNTER(v, class_rows[i].key, sum.packets[side][i], class_rows[i].help);
+			show_row(v, &class_rows[i], &CT_PACKETS_OF(&v->now->sum)[side][i]);
 		out_group_end(&v->out);
 	}
 	out_group_end(&v->out);
@@ -216,7 +225,7 @@ static void show_counters(struct view *v, const char *group, int from, int to)
 {
 	out_group(&v->out, group);
 	for (int i = from; i < to; i++)
-		COUNTER(v, counter_rows[i].key, sum.counters[i], counter_rows[i].help);
+		show_row(v, &counter_rows[i], &CT_COUNTER_OF(&v->now->sum)[i]);
 	out_group_end(&v->out);
 }
 
@@ -226,14 +235,14 @@ static void show_reasons(struct view *v, const char *group, enum ct_class class)
 	bool any = v->out.json || v->all;
 
 	for (int i = 1; i < CT_R_MAX; i++)
-		any |= reason_rows[i].class == class && v->now->sum.reasons[i];
+		any |= reason_rows[i].class == class && CT_REASON_OF(&v->now->sum)[i];
 	if (!any)
 		return;
 	out_group(&v->out, group);
 	for (int i = 1; i < CT_R_MAX; i++)
 		if (reason_rows[i].class == class &&
-		    (v->out.json || v->all || v->now->sum.reasons[i]))
-			COUNTER(v, reason_rows[i].key, sum.reasons[i], reason_rows[i].help);
+		    (v->out.json || v->all || CT_REASON_OF(&v->now->sum)[i]))
+			show_row(v, &reason_rows[i], &CT_REASON_OF(&v->now->sum)[i]);
 	out_group_end(&v->out);
 }
 
@@ -241,7 +250,7 @@ static void show_ends(struct view *v)
 {
 	out_group(&v->out, "ends");
 	for (int i = 1; i < CT_END_MAX; i++)
-		COUNTER(v, end_rows[i].key, sum.ends[i], end_rows[i].help);
+		show_row(v, &end_rows[i], &CT_END_OF(&v->now->sum)[i]);
 	out_group_end(&v->out);
 }
 

@@ -54,13 +54,13 @@ void object_defaults(struct ct_settings *s, uint32_t max)
 {
 	memset(s, 0, sizeof(*s));
 	s->hz = clock_hz();
-#define X(id, key, seconds, help) s->timeout[CT_T_##id] = (uint64_t)(seconds) * s->hz;
+#define X(id, key, seconds, help) s->timeout.key = (uint64_t)(seconds) * s->hz;
 	CT_TIMEOUTS(X)
 #undef X
-#define X(id, key, value, largest, help) s->knob[CT_K_##id] = value;
+#define X(id, key, value, largest, help) s->knob.key = value;
 	CT_KNOBS(X)
 #undef X
-	s->knob[CT_K_MAX] = max;
+	s->knob.max = max;
 }
 
 uint64_t object_build(void)
@@ -105,7 +105,7 @@ static int fill_settings(struct ct_bpf *skel, const struct object_options *optio
 	int err;
 
 	object_defaults(&s, max);
-	s.knob[CT_K_DROP_INVALID] = options->drop_invalid;
+	s.knob.drop_invalid = options->drop_invalid;
 	object_state(&st, max);
 	err = object_put(skel, "settings", &s);
 	if (!err)

@@ -594,7 +594,7 @@ static int fit_max(const struct instance *in, const struct instance *next)
 	s = mapped(next, "settings", sizeof(*s));
 	if (!s)
 		return -EIO;
-	__atomic_store_n(&s->knob[CT_K_MAX], (uint32_t)st[1].max_slots, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->knob.max, (uint32_t)st[1].max_slots, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
 	return 0;
 }

@@ -38,9 +38,9 @@ change include/ct_types.h 's/__u32 words\[13\];/__u32 words[14];/'
 change include/ct_config.h '/^struct ct_iface \{/,/^\}/ s/^\t__u16 zone;/\t__u32 index;\n\t__u16 zone;/'
 change include/ct_config.h '/^struct ct_state \{/,/^\}/ s/^\t__u64 flows;/\t__u64 peak;\n&/'
 # Counters and settings among the others.
-change include/ct_stats.h 's/^(\tX\()CREATED,/\1FORESEEN, "foreseen", "entries nobody needed")\\\n&/'
-change include/ct_stats.h 's/^(\tX\()ETH_TRUNCATED,/\1NOT_TODAY, INVALID, "not_today", "not today")\\\n&/'
-change include/ct_proto.h '0,/^\tX\(TCP_LOOSE,/ s/^\tX\(TCP_LOOSE,/\tX(PATIENCE, "patience", 1, 1, "wait")\\\n&/'
+change include/ct_stats.h 's/^(\tX\()CREATED,/\1FORESEEN, foreseen, "entries nobody needed")\\\n&/'
+change include/ct_stats.h 's/^(\tX\()ETH_TRUNCATED,/\1NOT_TODAY, INVALID, not_today, "not today")\\\n&/'
+change include/ct_proto.h '0,/^\tX\(TCP_LOOSE,/ s/^\tX\(TCP_LOOSE,/\tX(PATIENCE, patience, 1, 1, "wait")\\\n&/'
 
 make -s O=out out/ctloader
 cp out/ctloader ..
