@@ -268,9 +268,10 @@ nothing_left() {
 	local left
 	left=$(
 		in_r sh -c 'ip -o link show | grep -w xdp; tc qdisc show | grep clsact'
-		new_since "$T/before" | grep -v '^namespace\|^program\|^map'
-		new_since "$T/before" | awk '{ sub(/^program/, "prog"); print $1, $2 }' |
-			grep -xFf <(printf '%s\n' "${OURS[@]}")
+		comm -13 "$T/before" <(snapshot) | awk 'NR == FNR { ours[$0] = 1; next }
+			{ kind = $1 == "program" ? "prog" : $1 }
+			/^(program|map) / ? (kind " " $2) in ours : !/^namespace /' \
+			<(printf '%s\n' "${OURS[@]}") -
 	)
 	echo "$left"
 	[[ -z $left ]]
