@@ -17,19 +17,6 @@
 #include "pins.h"
 #include "table.h"
 
-/* Tell the listeners that nothing follows. Their rings are theirs: what is in them can be read. */
-static int end_listeners(const struct instance *in)
-{
-	struct ct_listeners *all = mapped(in, "listener_state", sizeof(*all));
-
-	if (!all)
-		return 1;
-	for (int i = 0; i < CT_LISTENERS; i++)
-		__atomic_store_n(&all->slot[i].closed, 1, __ATOMIC_SEQ_CST);
-	mapped_release(all, sizeof(*all));
-	return 0;
-}
-
 static int empty_stage(const struct instance *in, __u32 stage)
 {
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
@@ -84,35 +71,70 @@ long instance_end(const struct instance *in)
 		fail(strerror(-err), NULL, "the stages can't be emptied");
 		return -1;
 	}
-	listeners_reap(in); /* nobody waits for the dead */
 	if (table_open(&t, in)) {
 		/* If it can be tried again, what comes then is still for the listeners. */
 		if (instance_damaged(in))
-			end_listeners(in);
+			listeners_end(in);
 		return -1;
 	}
-	flows = table_flush(&t, CT_END_DETACHED);
+	flows = listeners_flush(&t, CT_END_DETACHED);
 	table_close(&t);
 	if (flows < 0) {
 		fail(strerror((int)-flows), NULL, "the table can't be emptied");
 		return -1;
 	}
-	return end_listeners(in) ? -1 : flows;
+	return listeners_end(in) ? -1 : flows;
 }
 
-int orphan_remove(const char *name, const char *dir, void *arg)
+bool orphaned(const struct instance *in, bool named)
+{
+	struct ct_state st;
+	bool alive;
+
+	return instance_check(in, &st) == -EXDEV && (hookings_links(in, &alive) || named) &&
+	       !alive && !netns_found(st.netns);
+}
+
+static int remove_orphan(struct instance *in, bool named)
+{
+	/* Whoever has it locked is at work on it. Seen without the lock it may have been half done. */
+	if (!orphaned(in, named) || pins_try_lock(in->dir, &in->lock))
+		return -EXDEV;
+	if (!orphaned(in, named)) {
+		instance_close(in);
+		return -EXDEV;
+	}
+	verbose("instance %s: its network namespace has gone, removed", in->name);
+	hookings_forget(in);
+	instance_end(in);
+	return pins_remove(in->dir, &in->lock);
+}
+
+int orphan_remove(struct instance *in)
+{
+	return remove_orphan(in, true);
+}
+
+/* Not whole, and nobody is at work on it: its loader died, and its namespace may have, too. */
+static void remove_fragment(struct instance *in)
+{
+	if (pins_try_lock(in->dir, &in->lock))
+		return;
+	if (instance_has(in, "state") == -ENOENT)
+		pins_remove(in->dir, &in->lock);
+	instance_close(in);
+}
+
+int orphan_clear(const char *name, const char *dir, void *arg)
 {
 	struct instance in = { .lock = -1 };
-	struct ct_state st;
 
 	(void)arg;
 	snprintf(in.name, sizeof(in.name), "%s", name);
 	snprintf(in.dir, sizeof(in.dir), "%s", dir);
-	if (instance_check(&in, &st) != -EXDEV || !hookings_orphaned(&in) ||
-	    pins_lock(in.dir, &in.lock))
-		return 0;
-	verbose("instance %s: its network namespace has gone, removed", name);
-	instance_end(&in);
-	pins_remove(in.dir, &in.lock);
+	if (instance_has(&in, "state") == -ENOENT)
+		remove_fragment(&in);
+	else
+		remove_orphan(&in, false);
 	return 0;
 }

@@ -3,10 +3,12 @@
 
 #include <bpf/bpf.h>
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -43,25 +45,112 @@ static int enter_netns(const char *netns)
 	return err;
 }
 
-/* Of the namespace we are in; 0 where the kernel has none (before 5.14). */
-static uint64_t cookie;
+/* Of our namespace; 0 where the kernel has none (before 5.14). */
+static uint64_t own_cookie;
 
 uint64_t netns_cookie(void)
 {
-	return cookie;
+	return own_cookie;
 }
 
-static int read_cookie(void)
+/* That of the namespace we are in just now. 0 or -errno. */
+static int ask_cookie(uint64_t *cookie)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
-	socklen_t len = sizeof(cookie);
+	socklen_t len = sizeof(*cookie);
 
+	*cookie = 0;
 	if (fd < 0)
 		return -errno;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) && errno != ENOPROTOOPT)
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &len) && errno != ENOPROTOOPT)
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+/* What is known while namespaces are looked for. */
+struct search {
+	uint64_t cookie; /* the one that is wanted */
+	int home;        /* ours, to come back to */
+	ino_t *seen;     /* those that have been looked at */
+	size_t n;
+};
+
+/* Is it this one? A cookie is told to who is in the namespace only. */
+static bool netns_is(struct search *s, const char *path)
+{
+	bool found = false;
+	uint64_t here;
+	struct stat st;
+	ino_t *seen;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st))
+		goto out;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->seen[i] == st.st_ino)
+			goto out;
+	seen = realloc(s->seen, (s->n + 1) * sizeof(*seen));
+	if (!seen)
+		goto out;
+	s->seen = seen;
+	s->seen[s->n++] = st.st_ino;
+	if (setns(fd, CLONE_NEWNET))
+		goto out;
+	found = ask_cookie(&here) || here == s->cookie; /* yes when in doubt */
+	if (setns(s->home, CLONE_NEWNET))
+		abort(); /* nothing may be done in a namespace that was not asked for */
+out:
+	close(fd);
+	return found;
+}
+
+static bool in_processes(struct search *s)
+{
+	DIR *proc = opendir("/proc");
+	bool found = !proc;
+	struct dirent *d;
+
+	while (proc && !found && (d = readdir(proc))) {
+		char path[NAME_MAX + 32];
+
+		snprintf(path, sizeof(path), "/proc/%s/ns/net", d->d_name);
+		found = isdigit((unsigned char)d->d_name[0]) && netns_is(s, path);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+static bool in_mounts(struct search *s)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[PATH_MAX + 512], path[PATH_MAX];
+	bool found = !f;
+
+	/* 36 35 0:4 net:[4026532288] /run/netns/name rw ... */
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%*d %*d %*s net:[%*u] %4095s", path) == 1 && netns_is(s, path);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool netns_found(uint64_t cookie)
+{
+	struct search s = { .cookie = cookie };
+	bool found;
+
+	s.home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (s.home < 0)
+		return false;
+	found = in_mounts(&s) || in_processes(&s);
+	free(s.seen);
+	close(s.home);
+	return found;
 }
 
 /*
@@ -107,7 +196,7 @@ int instance_init(struct instance *in, const struct global *g)
 				   "--instance %s", g->instance);
 	if (g->netns && enter_netns(g->netns))
 		return 1;
-	err = read_cookie();
+	err = ask_cookie(&own_cookie);
 	if (err)
 		return fail(strerror(-err), NULL, "the network namespace's cookie");
 	if (g->instance)
@@ -158,13 +247,20 @@ int instance_has(const struct instance *in, const char *name)
 	return access(path, F_OK) ? -errno : 0;
 }
 
+int instance_gone(void)
+{
+	return fail("not loaded", "run 'ctloader attach' first", "table");
+}
+
 int instance_need(const struct instance *in, const char *name)
 {
 	int fd = instance_fd(in, name);
 
 	if (fd >= 0)
 		return fd;
-	if (fd == -ENOENT)
+	if (fd == -ENOENT && instance_has(in, "state")) /* detached meanwhile */
+		instance_gone();
+	else if (fd == -ENOENT)
 		fail("missing", "run 'ctloader attach' to repair the instance", "%s/%s", in->dir,
 		     name);
 	else
@@ -214,7 +310,7 @@ int instance_open(struct instance *in)
 	case -ENOENT:
 		if (geteuid())
 			return fail("no instance is visible here", "run as root", "permission");
-		return fail("not loaded", "run 'ctloader attach' first", "table");
+		return instance_gone();
 	case -EACCES:
 	case -EPERM:
 		return fail("permission denied", "run as root", "table");
@@ -237,11 +333,21 @@ int instance_lock(struct instance *in)
 		return 0;
 	in->lock = -1;
 	if (err == -ENOENT)
-		return fail("not loaded", "run 'ctloader attach' first", "table");
+		return instance_gone();
 	if (err == -EBUSY)
-		return fail("another ctloader is at work on it", "wait for it, or end it",
-			    "instance %s", in->name);
+		return instance_busy(in);
 	return fail(strerror(-err), NULL, "%s", in->dir);
+}
+
+int instance_busy(const struct instance *in)
+{
+	char why[80] = "another ctloader is at work on it";
+	pid_t pid = pins_holder(AT_FDCWD, in->dir);
+
+	if (pid)
+		snprintf(why, sizeof(why), "another ctloader, process %d, is at work on it",
+			 (int)pid);
+	return fail(why, "wait for it, or end it", "instance %s", in->name);
 }
 
 unsigned int clock_hz(void)

@@ -13,7 +13,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
+/* The system's bpffs, by a path that leads there from here; NULL if there is none. */
+const char *pins_system(void);
 /*
  * The directory of instance `name` (".../ctloader/NAME") into `dir`. 0, -ENOENT when there is no
  * such instance, or -errno.
@@ -34,6 +37,8 @@ int pins_try_lock(const char *dir, int *lock);
  * ours), for the mount. Waits for nobody.
  */
 void pins_tidy(bool none);
+/* The process that has a flock on a directory, by its path from `at` on; 0 if that can't be known. */
+pid_t pins_holder(int at, const char *path);
 /*
  * Remove the instance's directory with everything in it, and the mount if it was ours and the
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.
@@ -43,5 +48,11 @@ int pins_remove(const char *dir, int *lock);
  * Call `each` for every instance found anywhere. Ends when it returns non-zero, with that value.
  */
 int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg);
+
+/*
+ * Say what there is of places for pins although there is no instance in them: our directory, our
+ * mount, the lock file of a loader that was killed.
+ */
+void pins_empty(void (*say)(const char *what, void *arg), void *arg);
 
 #endif
