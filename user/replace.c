@@ -832,14 +832,15 @@ static int fill_interfaces(const struct replacement *r)
  */
 static int copy_policies(const struct replacement *r)
 {
-	int err;
+	int fresh = is_fresh(r, "record"), err = fresh;
 
-	if (is_fresh(r, "record") && !hookings_all(NULL, 0, r->in)) {
+	if (fresh > 0 && !hookings_all(NULL, 0, r->in)) {
 		verbose("policies that were made for another layout are not taken over");
 		return 0;
 	}
-	err = policies_copy(r->in, r->obj, r->number);
-	if (err == 1 && is_fresh(r, "record"))
+	if (fresh >= 0)
+		err = policies_copy(r->in, r->obj, r->number);
+	if (err == 1 && fresh)
 		return fail("it was made for another layout of packets",
 			    "detach --keep, upgrade, and attach with one for this build",
 			    "the policy of %s", r->in->name);

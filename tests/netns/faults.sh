@@ -20,7 +20,7 @@ played() {
 	local name
 	REUSE=1
 	for name; do
-		play "$name" sample "${FAULTS:-2}"
+		play "$name" sample "${FAULTS:-1}"
 	done
 	account
 	want_eq "${TALLY[BROKEN]-0}" 0 "faults that left neither the old state nor the new one, or broke something else"
