@@ -411,6 +411,36 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 	return code;
 }
 
+/* What a detach has done; `flows` is negative where nobody knows how many there were. */
+static void show_detached(const struct hookings *hs, bool gone, bool kept, long flows, bool json)
+{
+	if (json) {
+		struct json j;
+
+		json_init(&j, stdout);
+		json_object(&j, NULL);
+		json_string(&j, "instance", hs->in->name);
+		json_array(&j, "interfaces");
+		for (size_t i = 0; i < hs->n; i++)
+			json_string(&j, NULL, hs->iface[i].nic.name);
+		json_array_end(&j);
+		json_bool(&j, "gone", gone);
+		if (flows >= 0)
+			json_u64(&j, "destroyed", (uint64_t)flows);
+		json_object_end(&j);
+		json_flush(&j);
+		return;
+	}
+	for (size_t i = 0; i < hs->n; i++)
+		printf("%s: detached\n", hs->iface[i].nic.name);
+	if (gone && flows < 0)
+		printf("instance %s is gone\n", hs->in->name);
+	else if (gone)
+		printf("instance %s is gone, with %ld flows\n", hs->in->name, flows);
+	else if (kept)
+		printf("instance %s keeps its table for the next attach\n", hs->in->name);
+}
+
 static int detach(struct instance *in, struct hookings *hs, bool last, bool keep, bool json)
 {
 	long flows = -1;
@@ -444,29 +474,7 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 	}
 	if (code)
 		return code;
-	if (json) {
-		struct json j;
-
-		json_init(&j, stdout);
-		json_object(&j, NULL);
-		json_string(&j, "instance", in->name);
-		json_array(&j, "interfaces");
-		for (size_t i = 0; i < hs->n; i++)
-			json_string(&j, NULL, hs->iface[i].nic.name);
-		json_array_end(&j);
-		json_bool(&j, "gone", last && !keep);
-		if (flows >= 0)
-			json_u64(&j, "destroyed", (uint64_t)flows);
-		json_object_end(&j);
-		json_flush(&j);
-		return 0;
-	}
-	for (size_t i = 0; i < hs->n; i++)
-		printf("%s: detached\n", hs->iface[i].nic.name);
-	if (flows >= 0)
-		printf("instance %s is gone, with %ld flows\n", in->name, flows);
-	else if (last && keep)
-		printf("instance %s keeps its table for the next attach\n", in->name);
+	show_detached(hs, last && !keep, last && keep, flows, json);
 	return 0;
 }
 
@@ -499,6 +507,15 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
 	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && !orphan_remove(in))
 		return 0;
+	/* A detach that was killed before is finished first: that may be all there is to do. */
+	if (!pins_find(in->name, in->dir, sizeof(in->dir)) && repair_due(in) &&
+	    repair(in) == -ENOENT) {
+		struct hookings none = { in, NULL, 0 };
+
+		pins_tidy(true);
+		show_detached(&none, true, false, -1, json);
+		return 0;
+	}
 	if (instance_open(in) || instance_lock(in) || instance_open(in))
 		return 1;
 
