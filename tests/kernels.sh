@@ -15,7 +15,7 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
 KERNELS="linux-image-amd64 linux-image-6.12-amd64"
-TESTS="prog netns/flows.sh netns/namespaces.sh netns/events.sh netns/many.sh"
+TESTS="prog netns/flows.sh netns/namespaces.sh netns/events.sh netns/many.sh netns/libxdp.sh"
 LIMIT=${LIMIT:-5400} # seconds for one kernel
 O=${O:-build}
 folder=$(realpath -m "$O")/kernels

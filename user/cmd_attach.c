@@ -21,12 +21,13 @@
 #include "repair.h"
 #include "replace.h"
 #include "table.h"
+#include "xdpchain.h"
 
 #define MAX_LEAST 64
 #define MAX_MOST 0xffffff
 
-enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP, OPT_TC,
-       OPT_ZONE, OPT_KEEP, OPT_ALL };
+enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP,
+       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -35,7 +36,8 @@ static const struct opt attach_options[] = {
 	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
 	{ OPT_ZONE, "zone", "N", NULL, "zone of the flows on these interfaces; 0" },
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
-	{ OPT_XDP, "xdp", "METHOD", "auto|link", "how to attach to XDP; auto" },
+	{ OPT_XDP, "xdp", "METHOD", "auto|libxdp|link", "how to attach to XDP; auto" },
+	{ OPT_XDP_PRIO, "xdp-prio", "N", NULL, "priority in libxdp's chain; 15" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
 	{ 0 },
 };
@@ -50,9 +52,12 @@ struct request {
 	enum attach_hook hook;
 	bool confirm_xdp;
 	enum attach_tc tc;
+	enum attach_xdp xdp;
+	int prio; /* -1: not said */
 	struct object_options object;
 	const char *policy;
 	__u16 zone;
+	bool zoned; /* --zone was given */
 	bool json;
 };
 
@@ -75,10 +80,10 @@ static int attach_option(struct request *r, int id, const char *value)
 {
 	static const char *const hooks[] = { "auto", "native", "generic", "tc", NULL };
 	static const char *const confirms[] = { "auto", "xdp", NULL };
-	static const char *const xdps[] = { "auto", "link", NULL };
+	static const char *const xdps[] = { "auto", "libxdp", "link", NULL };
 	static const char *const tcs[] = { "auto", "tcx", "clsact", NULL };
 	unsigned int formats = 0;
-	uint64_t max, zone;
+	uint64_t max, zone, prio;
 	int n = 0;
 
 	switch (id) {
@@ -92,6 +97,12 @@ static int attach_option(struct request *r, int id, const char *value)
 		break;
 	case OPT_XDP:
 		n = word("xdp", value, xdps);
+		r->xdp = (enum attach_xdp)n;
+		break;
+	case OPT_XDP_PRIO:
+		if (!number_parse(value, 0, CHAIN_PRIO_MOST, &prio))
+			return usage_error("not a number from 0 to 65535", "--xdp-prio %s", value);
+		r->prio = (int)prio;
 		break;
 	case OPT_TC:
 		n = word("tc", value, tcs);
@@ -109,6 +120,7 @@ static int attach_option(struct request *r, int id, const char *value)
 		if (!number_parse(value, 0, 0xffff, &zone))
 			return usage_error("not a number from 0 to 65535", "--zone %s", value);
 		r->zone = (__u16)zone;
+		r->zoned = true;
 		break;
 	case OPT_POLICY:
 		r->policy = value;
@@ -227,14 +239,40 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 		    const struct request *r)
 {
 	for (size_t i = 0; i < hs->n; i++) {
-		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
+		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->xdp,
+				 r->confirm_xdp))
 			return 1;
 		if (hs->iface[i].there)
 			continue;
-		hs->iface[i].tc = r->tc;
-		hs->iface[i].zone = r->zone;
+		if (r->tc != ATTACH_TC_AUTO || !hs->iface[i].repaired)
+			hs->iface[i].tc = r->tc;
+		if (r->zoned || !hs->iface[i].repaired)
+			hs->iface[i].zone = r->zone;
+		if (r->prio >= 0 || !hs->iface[i].repaired)
+			hs->iface[i].prio = r->prio < 0 ? CHAIN_PRIO : (unsigned int)r->prio;
 	}
 	return 0;
+}
+
+/* What is left of interfaces that are not in this network namespace any more. 0 or 1, reported. */
+static int clean_gone(const struct instance *in)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	struct hookings gone = { in, all, 0 };
+	int n, code = 0;
+
+	if (!all)
+		return fail(strerror(ENOMEM), NULL, "interfaces");
+	n = hookings_all(all, CT_IFACES, in);
+	if (n < 0)
+		code = fail(strerror(-n), NULL, "%s/ifaces", in->dir);
+	for (int i = 0; i < n; i++)
+		if (all[i].gone)
+			all[gone.n++] = all[i];
+	if (gone.n)
+		code = hookings_detach(&gone, ATTACH_SAFE);
+	free(all);
+	return code;
 }
 
 /* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
@@ -245,7 +283,7 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 	struct hooking old;
 
 	hs->in = in;
-	if (plan_all(in, hs, names, r))
+	if (plan_all(in, hs, names, r) || clean_gone(in))
 		return 1;
 	for (size_t i = 0; i < hs->n; i++) {
 		struct hookings half = { in, &old, 1 };
@@ -299,7 +337,7 @@ static void attached(struct instance *in, const struct hookings *hs, bool fresh,
 
 int cmd_attach(struct instance *in, int argc, char **argv)
 {
-	struct request r = {};
+	struct request r = { .prio = -1 };
 	struct hookings hs = {};
 	bool fresh = false;
 	struct opts o;
@@ -315,6 +353,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		return o.exit;
 	if (!o.argc)
 		return usage_error("name at least one", "IFACE");
+	if (r.xdp == ATTACH_XDP_LINK && r.prio >= 0)
+		return usage_error("a link has no priority", "--xdp-prio %d", r.prio);
 	for (int i = 0; i < o.argc; i++)
 		for (int k = 0; k < i; k++)
 			if (!strcmp(o.argv[i], o.argv[k]))
@@ -437,8 +477,10 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		fail(strerror(-n), NULL, "%s/ifaces", in->dir);
 		goto out;
 	}
-	for (int i = 0; i < n && every; i++)
-		hs.iface[hs.n++] = all[i];
+	/* Those that have gone are cleared away by the way. */
+	for (int i = 0; i < n; i++)
+		if (every || all[i].gone)
+			hs.iface[hs.n++] = all[i];
 	for (int i = 0; i < o.argc; i++) {
 		int k;
 
@@ -451,6 +493,8 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 				fail("no such interface", "see 'ctloader status'", "%s", o.argv[i]);
 			goto out;
 		}
+		if (all[k].gone)
+			continue;
 		for (size_t j = 0; j < hs.n; j++)
 			if (hs.iface[j].nic.ifindex == all[k].nic.ifindex) {
 				code = usage_error("named twice", "%s", o.argv[i]);

@@ -60,11 +60,7 @@ long instance_end(const struct instance *in)
 	return flows < 0 ? -1 : flows;
 }
 
-/*
- * All its interfaces have gone, and its namespace is nowhere to be found. Without links nothing tells
- * whether the interfaces have gone; then it has to be named by who wants it to be taken away.
- */
-static bool orphaned(const struct instance *in, bool named)
+bool orphaned(const struct instance *in, bool named)
 {
 	struct ct_state st;
 	bool alive;
@@ -83,6 +79,7 @@ static int remove_orphan(struct instance *in, bool named)
 		return -EXDEV;
 	}
 	verbose("instance %s: its network namespace has gone, removed", in->name);
+	hookings_forget(in);
 	instance_end(in);
 	return pins_remove(in->dir, &in->lock);
 }

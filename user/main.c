@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <xdp/libxdp.h>
 
 #include "cmd.h"
 #include "log.h"
@@ -20,6 +21,7 @@ static const struct command {
 	{ "detach", cmd_detach, "[--keep] [IFACE...|--all]", "Stop tracking them." },
 	{ "upgrade", cmd_upgrade, "[-o json]", "Replace the programs by this build's, keeping every flow." },
 	{ "status", cmd_status, "[-o json]", "Show interfaces, programs, table and settings." },
+	{ "audit", cmd_audit, "[-o json]", "Check that everything holds that is to hold." },
 	{ "list", cmd_list, "[FILTER] [-o LIST]", "Show the flows in the table." },
 	{ "get", cmd_get, "TUPLE [-o LIST]", "Show one flow; either direction finds it." },
 	{ "count", cmd_count, "[FILTER] [-o json]", "Print the number of flows." },
@@ -39,7 +41,7 @@ static const struct opt global_options[] = {
 	{ OPT_INSTANCE, "instance", "NAME", NULL,
 	  "the instance (default: the network namespace's own)" },
 	{ OPT_NETNS, "netns", "NAME|PATH", NULL, "the network namespace (default: the caller's)" },
-	{ 'v', "verbose", NULL, NULL, "say more; twice: libbpf's messages, too" },
+	{ 'v', "verbose", NULL, NULL, "say more; twice: libbpf's and libxdp's messages, too" },
 	{ OPT_VERSION, "version", NULL, NULL, "print the version" },
 	{ 0 },
 };
@@ -47,6 +49,13 @@ static const struct opt global_options[] = {
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	if (log_verbose < 2 || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
+static int print_libxdp(enum libxdp_print_level level, const char *format, va_list args)
+{
+	if (log_verbose < 2 || level == LIBXDP_DEBUG)
 		return 0;
 	return vfprintf(stderr, format, args);
 }
@@ -141,6 +150,7 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, output, _IOFBF, sizeof(output));
 	libbpf_set_print(print_libbpf);
+	libxdp_set_print(print_libxdp);
 	opts_about("[GLOBAL]", "COMMAND [OPTIONS] [ARGUMENTS]", overview());
 	opts_init_front(&o, argc, argv, global_options, NULL);
 	while ((id = opts_next(&o)) > 0) {

@@ -8,6 +8,8 @@
 
 #include "instance.h"
 
+struct bpf_object;
+
 struct object_options {
 	uint32_t max;      /* flows the table is made for; 0: by the size of the machine */
 	bool drop_invalid;
@@ -27,6 +29,15 @@ extern const char *const stage_arrays[STAGE_ARRAYS];
 int object_load(const struct instance *in, const struct object_options *options);
 /* Start the sweep's timer, or see that it runs. 0 or 1, reported. */
 int object_start_sweep(const struct instance *in);
+/* The maps and programs that this build makes an instance of. */
+struct object_part {
+	const char *name;
+	bool program;
+	bool pinned;
+	uint32_t type, key_size, value_size; /* of a map */
+};
+/* Call `each` for every one. 0 or -errno. */
+int object_each(void (*each)(const struct object_part *part, void *arg), void *arg);
 /*
  * The same step by step, for who puts it in the place of another (replace.c). Opened: NULL, reported.
  * Then the table is given its size and maps may be shared (bpf_map__reuse_fd on those of
@@ -35,7 +46,6 @@ int object_start_sweep(const struct instance *in);
  */
 struct ct_bpf;
 struct bpf_map;
-struct bpf_object;
 struct ct_bpf *object_open(void);
 void object_set_max(struct ct_bpf *skel, uint32_t max);
 struct bpf_object *object_bpf(const struct ct_bpf *skel);
@@ -56,6 +66,11 @@ void object_defaults(struct ct_settings *s, uint32_t max);
 void object_state(struct ct_state *st, uint32_t max);
 /* A number that names the programs inside this binary. */
 uint64_t object_build(void);
+/*
+ * The object once more, of which only `prog` is to be loaded (as another type, say), with the maps
+ * that the pinned program of this name uses, its constants among them. NULL and errno.
+ */
+struct bpf_object *object_open_again(const struct instance *in, const char *prog);
 /* What `max` is when nobody says: nf_conntrack's rule, by the memory of the machine. */
 uint32_t object_default_max(void);
 

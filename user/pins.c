@@ -107,12 +107,22 @@ static const char *place_path(size_t i)
 	return i & 1 && !home() ? "" : paths[i];
 }
 
-static const char *place(void)
+static const char *first_of(size_t places)
 {
-	for (size_t i = 0; i < PLACES; i++)
+	for (size_t i = 0; i < places; i++)
 		if (is_bpffs(place_path(i)))
 			return place_path(i);
 	return NULL;
+}
+
+static const char *place(void)
+{
+	return first_of(PLACES);
+}
+
+const char *pins_system(void)
+{
+	return first_of(2);
 }
 
 int pins_find(const char *name, char *dir, size_t size)
@@ -441,4 +451,38 @@ int pins_remove(const char *dir, int *lock)
 	remove_top(top);
 	unlock_run(run);
 	return err;
+}
+
+static bool dir_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *d;
+	bool empty = dir;
+
+	while (dir && empty && (d = readdir(dir)))
+		empty = !strcmp(d->d_name, ".") || !strcmp(d->d_name, "..");
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
+void pins_empty(void (*say)(const char *what, void *arg), void *arg)
+{
+	int fd = open(RUN_LOCK, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!is_bpffs(place_path(i)))
+			continue;
+		snprintf(path, sizeof(path), "%s" SUBDIR, place_path(i));
+		if (dir_empty(path))
+			say(path, arg);
+		if (strstr(place_path(i), OWN) && dir_empty(place_path(i)))
+			say(place_path(i), arg);
+	}
+	/* A lock that somebody holds is at work. */
+	if (fd >= 0 && !flock(fd, LOCK_SH | LOCK_NB))
+		say(RUN_LOCK, arg);
+	if (fd >= 0)
+		close(fd);
 }

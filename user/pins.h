@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The system's bpffs, by a path that leads there from here; NULL if there is none. */
+const char *pins_system(void);
 /*
  * The directory of instance `name` (".../ctloader/NAME") into `dir`. 0, -ENOENT when there is no
  * such instance, or -errno.
@@ -41,5 +43,11 @@ int pins_remove(const char *dir, int *lock);
  * Call `each` for every instance found anywhere. Ends when it returns non-zero, with that value.
  */
 int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg);
+
+/*
+ * Say what there is of places for pins although there is no instance in them: our directory, our
+ * mount, the lock file of a loader that was killed.
+ */
+void pins_empty(void (*say)(const char *what, void *arg), void *arg);
 
 #endif

@@ -11,7 +11,9 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
+		poke) tool_plain "$name" -lbpf -lelf -lz ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
+		tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
@@ -27,7 +29,7 @@ tool_bpf() {
 tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
 	older "$to" "$from" "$TOP"/tests/tools/*.h || return 0
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to" "${@:2}"
 }
 
 # A program made of ctloader's own parts: everything but its main(). Its messages pass through the
@@ -37,7 +39,7 @@ tool_linked() {
 	mapfile -t objects < <(find "$O/user" -name '*.o' ! -name main.o)
 	older "$to" "$from" "${objects[@]}" || return 0
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I"$TOP/include" -I"$TOP/user" -I"$O" \
-		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lbpf -lelf -lz
+		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lxdp -lbpf -lelf -lz
 }
 
 # older FILE FROM...: it is not there, or older than any of these.
@@ -94,6 +96,12 @@ want_keys() {
 	shift 2
 	missing=$(jq -r --args "($path) as \$o | \$ARGS.positional - (\$o | keys) | .[]" "$@" <<<"$json")
 	[[ -z $missing ]] || die "keys missing at $path: $missing; in: $json"
+}
+
+# sound [WHEN]: `audit` finds that everything holds.
+sound() {
+	capture ctl audit
+	((RC == 0)) || die "audit ${1-}: exit code $RC; $ERR; $(grep -v ^ok <<<"$OUT")"
 }
 
 # ---- Failing and killing it at a system call -----------------------------------------------------
