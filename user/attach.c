@@ -16,6 +16,7 @@
 #include "grace.h"
 #include "log.h"
 #include "object.h"
+#include "priv.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
 #define CT_TCX_INGRESS 46
@@ -154,10 +155,18 @@ static int link_at(const char *path)
 
 static int link_ifindex(const struct instance *in, const struct hooking *h, const char *hook)
 {
-	char path[PATH_MAX + 64];
+	char path[PATH_MAX + 64], name[IFNAMSIZ];
+	int at;
 
 	link_path(path, sizeof(path), in, h, hook);
-	return link_at(path);
+	at = link_at(path);
+	/*
+	 * Whoever can open a link can detach it, so the group that may read can't. It sees that the
+	 * link is there, and the interface.
+	 */
+	return at == -EACCES && if_indextoname((unsigned int)h->nic.ifindex, name) ?
+		       h->nic.ifindex :
+		       at;
 }
 
 /* Attach a pinned program by a link, and pin that. */
@@ -522,7 +531,9 @@ static __u32 xdp_owner(int ifindex, char *words, size_t size)
 	if (bpf_xdp_query(ifindex, 0, &query) || query.attach_mode == XDP_ATTACHED_NONE)
 		return 0;
 	snprintf(words, size, "program %u", query.prog_id);
+	priv_raise(CAP_SYS_ADMIN);
 	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	priv_lower(CAP_SYS_ADMIN);
 	if (fd >= 0) {
 		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
 			snprintf(words, size, "program %u '%s'", query.prog_id, info.name);

@@ -62,6 +62,8 @@ static int query(const struct instance *in, int ifindex, bool ingress)
 	if (err)
 		return err;
 	fd = program(in, ingress);
+	if (fd == -EACCES)
+		return 1; /* a reader without rights on the program: by its handle it is ours */
 	if (fd < 0)
 		return fd;
 	id = program_id(fd);

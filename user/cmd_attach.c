@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,14 @@
 #include "opts.h"
 #include "out.h"
 #include "pins.h"
+#include "priv.h"
 #include "table.h"
 
 #define MAX_LEAST 64
 #define MAX_MOST 0xffffff
 
 enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP, OPT_TC,
-       OPT_ZONE, OPT_KEEP, OPT_ALL };
+       OPT_ZONE, OPT_GROUP, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -35,6 +37,8 @@ static const struct opt attach_options[] = {
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
 	{ OPT_XDP, "xdp", "METHOD", "auto|link", "how to attach to XDP; auto" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
+	{ OPT_GROUP, "group", "GROUP", NULL,
+	  "who may read the instance, by name or number; root: nobody else" },
 	{ 0 },
 };
 
@@ -52,6 +56,8 @@ struct request {
 	const char *policy;
 	__u16 zone;
 	bool json;
+	bool share;  /* with the members of ... */
+	gid_t group; /* ... or, with 0, with nobody */
 };
 
 /* One of the words of an option, as its place among them; -1 (reported) if it is none. */
@@ -67,6 +73,23 @@ static int word(const char *option, const char *value, const char *const *words)
 		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s %s", i ? "," : "", words[i]);
 	usage_error(why, "--%s %s", option, value);
 	return -1;
+}
+
+static int parse_group(struct request *r, const char *text)
+{
+	const struct group *named;
+	uint64_t gid;
+
+	r->share = true;
+	if (number_parse(text, 0, UINT32_MAX - 1, &gid)) {
+		r->group = (gid_t)gid;
+		return 0;
+	}
+	named = getgrnam(text);
+	if (!named)
+		return usage_error("no such group", "--group %s", text);
+	r->group = named->gr_gid;
+	return 0;
 }
 
 static int attach_option(struct request *r, int id, const char *value)
@@ -111,6 +134,8 @@ static int attach_option(struct request *r, int id, const char *value)
 	case OPT_POLICY:
 		r->policy = value;
 		break;
+	case OPT_GROUP:
+		return parse_group(r, value);
 	default:
 		if (out_parse(value, OUT_JSON, &formats))
 			return 2;
@@ -150,40 +175,55 @@ out:
 static const char *const stage_arrays[] = { "xdp_stages", "tc_stages" };
 #define STAGE_ARRAYS (sizeof(stage_arrays) / sizeof(stage_arrays[0]))
 
-/* The ids of the policies in force, 0 for none; and put them back. */
-static void policies_read(const struct instance *in, __u32 ids[])
+/* The policies in force, -1 for none; and put them back. 0 or 1, reported. */
+static int policies_hold(const struct instance *in, int progs[])
 {
-	__u32 stage = CT_STAGE_POLICY;
+	__u32 stage = CT_STAGE_POLICY, id;
+	int err = 0;
 
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
 		int stages = instance_fd(in, stage_arrays[i]);
 
-		ids[i] = 0;
+		progs[i] = -1;
 		if (stages < 0)
 			continue;
-		if (bpf_map_lookup_elem(stages, &stage, &ids[i]))
-			ids[i] = 0;
+		if (!bpf_map_lookup_elem(stages, &stage, &id)) {
+			priv_raise(CAP_SYS_ADMIN);
+			progs[i] = bpf_prog_get_fd_by_id(id);
+			if (progs[i] < 0 && errno == EPERM)
+				err = EPERM;
+			priv_lower(CAP_SYS_ADMIN);
+		}
 		close(stages);
 	}
+	if (!err)
+		return 0;
+	return fail("permission denied",
+		    "run as root: it takes CAP_SYS_ADMIN to put it back if the attach fails",
+		    "replacing the policy in force");
 }
 
-static void policies_restore(const struct instance *in, const __u32 ids[])
+static void policies_restore(const struct instance *in, const int progs[])
 {
 	__u32 stage = CT_STAGE_POLICY;
 
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
 		int stages = instance_fd(in, stage_arrays[i]);
-		int prog = ids[i] ? bpf_prog_get_fd_by_id(ids[i]) : -1;
 
-		if (stages >= 0 && prog >= 0)
-			bpf_map_update_elem(stages, &stage, &prog, BPF_ANY);
+		if (stages >= 0 && progs[i] >= 0)
+			bpf_map_update_elem(stages, &stage, &progs[i], BPF_ANY);
 		else if (stages >= 0)
 			bpf_map_delete_elem(stages, &stage);
-		if (prog >= 0)
-			close(prog);
 		if (stages >= 0)
 			close(stages);
 	}
+}
+
+static void policies_release(const int progs[])
+{
+	for (size_t i = 0; i < STAGE_ARRAYS; i++)
+		if (progs[i] >= 0)
+			close(progs[i]);
 }
 
 /* Options that make sense only for a table yet to be made must agree with one that is there. */
@@ -229,7 +269,10 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		if (err) {
 			in->lock = -1;
 			if (err == -EPERM || err == -EACCES)
-				return fail("permission denied", "run as root", "no place for pins");
+				return fail("permission denied", "run as root",
+					    "no place for pins");
+			if (err == -EUCLEAN || err == -ENODEV)
+				return pins_report(err);
 			if (err == -EBUSY)
 				return fail("another ctloader is at work on it",
 					    "wait for it, or end it", "instance %s", in->name);
@@ -390,7 +433,7 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 static int attach_all(const struct instance *in, struct hookings *hs, char **names,
 		      const struct request *r, bool fresh)
 {
-	__u32 policies[STAGE_ARRAYS];
+	int policies[STAGE_ARRAYS], code;
 	struct hooking old;
 
 	hs->in = in;
@@ -412,14 +455,29 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 		if (err)
 			return fail(strerror(-err), NULL, "the windows of %s", in->name);
 	}
-	policies_read(in, policies);
-	if (r->policy && set_policy(in, r->policy))
-		return 1;
-	if (!hookings_attach(hs, ATTACH_SAFE))
+	if (!r->policy)
+		return hookings_attach(hs, ATTACH_SAFE);
+	code = policies_hold(in, policies);
+	if (!code)
+		code = set_policy(in, r->policy);
+	if (!code) {
+		code = hookings_attach(hs, ATTACH_SAFE);
+		if (code)
+			policies_restore(in, policies);
+	}
+	policies_release(policies);
+	return code;
+}
+
+/* With whom was asked for, or, for the sake of what is new, with whom it is shared already. */
+static int share(const struct instance *in, const struct request *r)
+{
+	gid_t gid = r->share ? r->group : pins_group(in->dir);
+	int err = r->share || gid ? pins_share(in->dir, gid) : 0;
+
+	if (!err)
 		return 0;
-	if (r->policy)
-		policies_restore(in, policies);
-	return 1;
+	return fail(strerror(-err), NULL, "sharing %s with group %u", in->dir, gid);
 }
 
 int cmd_attach(struct instance *in, int argc, char **argv)
@@ -445,6 +503,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 			if (!strcmp(o.argv[i], o.argv[k]))
 				return usage_error("named twice", "%s", o.argv[i]);
 
+	if (priv_check() || (r.share && pins_may_share(r.group)))
+		return 1;
 	hs.n = (size_t)o.argc;
 	hs.iface = calloc(hs.n, sizeof(*hs.iface));
 	if (!hs.iface)
@@ -460,6 +520,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		if (code && fresh)
 			pins_remove(in->dir, &in->lock);
 	}
+	if (!code)
+		code = share(in, &r);
 	if (!code)
 		show_attached(&hs, r.json);
 	free(hs.iface);
@@ -535,10 +597,12 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
+	if (priv_check())
+		return 1;
 	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) &&
 	    instance_check(in, &st) == -EXDEV && hookings_orphaned(in))
 		return remove_orphan(in->name, in->dir, NULL);
-	if (instance_open(in) || instance_lock(in) || instance_open(in))
+	if (instance_open(in) || pins_may_remove(in->dir) || instance_lock(in) || instance_open(in))
 		return 1;
 
 	all = calloc(CT_IFACES, sizeof(*all));

@@ -12,6 +12,7 @@ tool() {
 		case $name in
 		naive) tool_linked "$name" ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
+		readers) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
@@ -27,7 +28,7 @@ tool_bpf() {
 tool_plain() {
 	local from=$TOP/tests/tools/$1.c to=$O/tests/$1
 	older "$to" "$from" "$TOP"/tests/tools/*.h || return 0
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to"
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra "$from" -o "$to" "${@:2}"
 }
 
 # A program made of ctloader's own parts: everything but its main(). Its messages pass through the
