@@ -485,9 +485,8 @@ static int make_dirs(const char *name, char *dir, size_t size)
 	snprintf(top, sizeof(top), "%s" SUBDIR, place());
 	snprintf(dir, size, "%s" SUBDIR "/%s", place(), name);
 	err = make_dir(top);
-	if (err)
-		goto out;
-	err = make_dir(dir);
+	if (!err)
+		err = make_dir(dir);
 	if (err)
 		remove_top(top);
 out:
