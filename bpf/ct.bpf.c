@@ -6,6 +6,9 @@
  *	ct_tc_ingress ───┼─── tail call ───┤
  *	ct_tc_egress ────┘                 └ ct_tc_in ── policy ─ ct_tc_confirm
  *
+ * Each entry program first looks whether another set of programs is in force (an upgrade is under
+ * way), which then gets the packet as if it had come to it.
+ *
  * Packets are only read. tc programs end in TC_ACT_UNSPEC, so whatever else is attached runs too.
  */
 #include "ctl.h"
@@ -19,6 +22,8 @@ int ct_xdp(struct xdp_md *ctx)
 	struct ct_iface *iface = ct_iface(ctx->ingress_ifindex);
 	struct ct_pkt *pkt = ct_record(CT_REC_XDP);
 
+	if (ct_superseded())
+		bpf_tail_call(ctx, &xdp_stages, CT_STAGE_NEXT);
 	if (!iface || !(READ_ONCE(iface->flags) & CT_IF_ACTIVE) || !pkt)
 		return XDP_PASS;
 	if (!(iface->flags & CT_IF_CONFIRM_XDP)) {
@@ -79,6 +84,8 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	enum ct_tag tag;
 
 	barrier_var(told); /* read once, here: "dereference of modified ctx ptr" otherwise */
+	if (ct_superseded())
+		bpf_tail_call(skb, &tc_stages, CT_STAGE_NEXT);
 	if (!iface || !pkt)
 		return TC_ACT_UNSPEC;
 	if (iface->flags & CT_IF_CONFIRM_XDP)
@@ -129,6 +136,8 @@ int ct_tc_egress(struct __sk_buff *skb)
 	struct ct_pkt *pkt = ct_record(CT_REC_TC);
 	__u32 told = skb->tc_index;
 
+	if (ct_superseded())
+		bpf_tail_call(skb, &tc_stages, CT_STAGE_NEXT_EGRESS);
 	if (!iface || !pkt)
 		return TC_ACT_UNSPEC;
 	if (skb->ingress_ifindex)
@@ -235,6 +244,18 @@ SEC("tc")
 int ct_ctl_relearn(struct __sk_buff *skb)
 {
 	return ct_ctl_do_walk(skb, CT_WALK_RELEARN);
+}
+
+SEC("tc")
+int ct_ctl_adopt(struct __sk_buff *skb)
+{
+	return ct_ctl_do_adopt(skb);
+}
+
+SEC("tc")
+int ct_ctl_add(struct __sk_buff *skb)
+{
+	return ct_ctl_do_add(skb);
 }
 
 SEC("tc")

@@ -31,14 +31,14 @@ static __always_inline void ct_ctl_time(struct ct_ctl *m)
 	m->now_ns = ct_now_ns(m->now);
 }
 
-/* Own the flow of a message, found by its tuple in either direction. NULL: not there. */
-static __always_inline struct ct_entry *ct_ctl_own(struct ct_pkt *pkt, const struct ct_ctl *m)
+/* Own the flow of this tuple, in either direction. NULL: not there. */
+static __always_inline struct ct_entry *ct_ctl_own(struct ct_pkt *pkt, const struct ct_tuple *t)
 {
 	struct ct_entry *e;
 
 	pkt->pub.abi = CT_ABI;
 	pkt->slot = CT_REC_CTL;
-	pkt->pub.tuple = m->flow.tuple;
+	pkt->pub.tuple = *t;
 	pkt->now = ct_now();
 	if (pkt->pub.tuple.family != CT_IPV4 && pkt->pub.tuple.family != CT_IPV6)
 		return NULL;
@@ -58,7 +58,7 @@ static __always_inline int ct_ctl_do_get(struct __sk_buff *skb)
 	if (!m || !pkt)
 		return CT_ENOSPC;
 	ct_ctl_time(m);
-	e = ct_ctl_own(pkt, m);
+	e = ct_ctl_own(pkt, &m->flow.tuple);
 	if (!e)
 		return CT_ENOENT;
 	if (ct_expired(e, pkt->now)) {
@@ -84,7 +84,7 @@ static __always_inline int ct_ctl_do_delete(struct __sk_buff *skb)
 	if (!m || !pkt)
 		return CT_ENOSPC;
 	ct_ctl_time(m);
-	e = ct_ctl_own(pkt, m);
+	e = ct_ctl_own(pkt, &m->flow.tuple);
 	if (!e)
 		return CT_ENOENT;
 	word = m->flow.entry.word;
@@ -106,6 +106,7 @@ struct ct_ctl_walk {
 	__u32 limit;
 	__u32 end;
 	__u32 hz;
+	__u32 all; /* dump: what is past its time, too */
 	__u64 now;
 };
 
@@ -143,7 +144,7 @@ static __always_inline struct ct_entry *ct_ctl_own_slot(const struct ct_ctl_walk
 			return NULL;
 		ct_tuple_of_key6(original, &key, e->swapped & 1);
 	}
-	if (e->slot == slot && !ct_expired(e, walk->now))
+	if (e->slot == slot && (walk->all || !ct_expired(e, walk->now)))
 		return e;
 	ct_release(e); /* the slot has changed hands, or the flow is over */
 	return NULL;
@@ -170,7 +171,18 @@ static long ct_ctl_dump_slot(__u32 i, void *ctx)
 	return 0;
 }
 
-/* Packets have passed that nobody saw: forget the windows of connections. */
+/*
+ * Packets of an owned flow may have passed unseen: forget the windows of a connection. Half-closed
+ * ones, too: data may go on for hours in the other direction.
+ */
+static __always_inline bool ct_ctl_forget_windows(struct ct_entry *e, __u8 proto)
+{
+	if (proto != CT_IPPROTO_TCP || e->state < CT_TCP_ESTABLISHED || e->state > CT_TCP_CLOSE)
+		return false;
+	ct_tcp_relearn(&e->l4.tcp);
+	return true;
+}
+
 static long ct_ctl_relearn_slot(__u32 i, void *ctx)
 {
 	struct ct_ctl_walk *walk = ctx;
@@ -183,12 +195,7 @@ static long ct_ctl_relearn_slot(__u32 i, void *ctx)
 	e = ct_ctl_own_slot(walk, walk->at++, &original);
 	if (!e)
 		return 0;
-	/* Half-closed ones, too: data may go on for hours in the other direction. */
-	if (original.proto == CT_IPPROTO_TCP && e->state >= CT_TCP_ESTABLISHED &&
-	    e->state <= CT_TCP_CLOSE) {
-		ct_tcp_relearn(&e->l4.tcp);
-		walk->count++;
-	}
+	walk->count += ct_ctl_forget_windows(e, original.proto);
 	ct_release(e);
 	return 0;
 }
@@ -228,6 +235,7 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, enum ct_ctl_wal
 	walk.engine = m->family & 1;
 	walk.at = m->first;
 	walk.end = m->reason;
+	walk.all = what == CT_WALK_DUMP && m->full;
 	walk.hz = s->hz;
 	walk.now = ct_now();
 	walk.used = READ_ONCE(*ct_of(st->next_slot, walk.engine));
@@ -253,6 +261,179 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, enum ct_ctl_wal
 	m->count = walk.count;
 	m->full = full;
 	return walk.at >= walk.used ? 0 : 1;
+}
+
+/* --- Taking over another table: see enum ct_adopt ---------------------------------------------- */
+
+struct ct_ctl_adoption {
+	struct __sk_buff *skb;
+	__u32 at;
+	__u32 count; /* flows there are */
+	__u32 what;  /* enum ct_adopt */
+	__u32 done;
+	__u32 full;
+	__u32 hz;
+	__u64 now;
+};
+
+/*
+ * The record's entry into the table as it is, but for its counters and windows: packets pass that
+ * this copy misses.
+ */
+static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adoption *a)
+{
+	__u64 generation = pkt->entry.word & CT_WORD_GENERATION;
+	struct ct_entry *e;
+	int err;
+
+	pkt->pub.abi = CT_ABI;
+	pkt->slot = CT_REC_CTL;
+	pkt->flags = CT_PKT_ADOPTED;
+	pkt->now = a->now;
+	ct_table_key(pkt, &pkt->original);
+	pkt->entry.swapped = pkt->swapped;
+	__builtin_memset(pkt->entry.counters, 0, sizeof(pkt->entry.counters));
+	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
+	err = ct_table_insert(CT_REC_CTL);
+	if (err == -CT_ENOSPC)
+		a->full++;
+	if (err)
+		return;
+	e = ct_table_lookup(pkt, pkt->original.family);
+	if (!e)
+		return;
+	/* It keeps the generation, and with it the id by which people know it. */
+	WRITE_ONCE(e->word, (__u64)pkt->hash << CT_WORD_HASH_SHIFT | generation | CT_WORD_LIVE |
+				    CT_WORD_BUSY);
+	ct_release(e);
+	a->done++;
+}
+
+/* What the table before knows by now of the owned entry `e`, unless packets have come here since. */
+static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e,
+					 const struct ct_ctl_adoption *a)
+{
+	if (e->counters[CT_ORIGINAL].packets || e->counters[CT_REPLY].packets)
+		return;
+	e->expires = pkt->entry.expires;
+	e->mark = pkt->entry.mark;
+	e->status = pkt->entry.status;
+	e->state = pkt->entry.state;
+	e->l4 = pkt->entry.l4;
+	ct_ctl_forget_windows(e, pkt->original.proto);
+	ct_hint_write(e, pkt->original.family, a->now, a->hz);
+}
+
+/* The flow is read into the record: there is no room for it on the stack. */
+static long ct_ctl_adopt_one(__u32 i, void *ctx)
+{
+	struct ct_ctl_adoption *a = ctx;
+	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
+	__u32 off = sizeof(struct ct_ctl) + a->at * sizeof(struct ct_flow);
+	struct ct_entry *e;
+
+	(void)i;
+	if (!pkt || a->at >= a->count || a->at >= CT_DUMP_FLOWS ||
+	    bpf_skb_load_bytes(a->skb, off, &pkt->original, sizeof(pkt->original)) ||
+	    bpf_skb_load_bytes(a->skb, off + sizeof(pkt->original), &pkt->entry,
+			       sizeof(pkt->entry)))
+		return 1;
+	a->at++;
+	if (pkt->original.family != CT_IPV4 && pkt->original.family != CT_IPV6)
+		return 0;
+	if (a->what == CT_ADOPT_ENTER) {
+		ct_ctl_enter(pkt, a);
+		return 0;
+	}
+	e = ct_ctl_own(pkt, &pkt->original);
+	if (!e)
+		return 0;
+	if ((e->word ^ pkt->entry.word) & CT_WORD_GENERATION) {
+		ct_release(e); /* another one took its place */
+		return 0;
+	}
+	a->done++;
+	if (a->what == CT_ADOPT_FORGET) {
+		ct_release_as(e, CT_WORD_DEAD);
+		if (pkt->original.family == CT_IPV4)
+			ct_table_drop(0, &pkt->key.v4, e);
+		else
+			ct_table_drop(1, &pkt->key.v6, e);
+		return 0;
+	}
+	ct_ctl_renew(pkt, e, a);
+	if (a->what == CT_ADOPT_COUNT)
+		for (int dir = 0; dir < CT_DIRS; dir++) {
+			e->counters[dir].packets += pkt->entry.counters[dir].packets;
+			e->counters[dir].bytes += pkt->entry.counters[dir].bytes;
+		}
+	ct_release(e);
+	return 0;
+}
+
+static __always_inline int ct_ctl_do_adopt(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_settings *s = ct_settings();
+	struct ct_state *st = ct_state();
+	struct ct_ctl_adoption a = { .skb = skb };
+	__u32 *merged, next;
+
+	if (!m || !s || !st)
+		return CT_ENOSPC;
+	a.count = m->count;
+	a.what = m->reason;
+	a.hz = s->hz;
+	a.now = ct_now();
+	merged = ct_of(st->merged, m->family & 1);
+	next = m->full ?: ~0U;
+	if (a.what == CT_ADOPT_COUNT && m->first != *merged)
+		a.count = 0;
+	else if (a.what == CT_ADOPT_COUNT)
+		*merged = next;
+	bpf_loop(CT_DUMP_FLOWS, ct_ctl_adopt_one, &a, 0);
+	m = ct_ctl_message(skb);
+	if (!m)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	m->first = *merged;
+	m->count = a.done;
+	m->full = a.full;
+	return 0;
+}
+
+struct ct_ctl_sum {
+	struct __sk_buff *skb;
+	struct ct_stats *stats;
+};
+
+static long ct_ctl_add_word(__u32 i, void *ctx)
+{
+	struct ct_ctl_sum *sum = ctx;
+	__u64 word;
+
+	barrier_var(i);
+	if (i >= sizeof(struct ct_stats) / 8 ||
+	    bpf_skb_load_bytes(sum->skb, sizeof(struct ct_ctl) + i * 8, &word, 8))
+		return 1;
+	if (word)
+		__sync_fetch_and_add((__u64 *)sum->stats + i, word);
+	return 0;
+}
+
+/* Add the counters behind the message (a struct ct_stats) to ours, once. */
+static __always_inline int ct_ctl_do_add(struct __sk_buff *skb)
+{
+	struct ct_ctl_sum sum = { .skb = skb, .stats = ct_stats() };
+	struct ct_state *st = ct_state();
+
+	if (!st || !sum.stats)
+		return CT_ENOSPC;
+	if (st->merged_stats)
+		return 0;
+	st->merged_stats = 1;
+	bpf_loop(sizeof(struct ct_stats) / 8, ct_ctl_add_word, &sum, 0);
+	return 0;
 }
 
 /* Arm the sweep; where it is armed already, it merely comes a second from now. */

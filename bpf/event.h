@@ -48,14 +48,14 @@ static __always_inline void ct_event_end(struct ct_listener *l, struct ct_event 
 ct_global int ct_event_send(__u32 type, __u32 reason, const struct ct_tuple *original,
 			    const struct ct_entry *e, __u64 now)
 {
+	struct ct_listeners *ls = ct_listeners();
 	__u64 time = ct_now_ns(now);
 
-	if (!original || !e)
+	if (!original || !e || !ls)
 		return 0;
 	for (int i = 0; i < CT_LISTENERS; i++) {
-		__u32 key = i; /* a counter whose address is taken is forgotten: "infinite loop" */
-		struct ct_listener *l = bpf_map_lookup_elem(&listener_state, &key);
-		struct ct_event *ev = l ? ct_event_begin(l, i, type, reason, now, time) : NULL;
+		struct ct_listener *l = &ls->slot[i];
+		struct ct_event *ev = ct_event_begin(l, i, type, reason, now, time);
 
 		if (!ev)
 			continue;
@@ -70,16 +70,16 @@ ct_global int ct_event_send(__u32 type, __u32 reason, const struct ct_tuple *ori
 ct_global int ct_event_refused(__u32 record_slot)
 {
 	struct ct_pkt *pkt = ct_record(record_slot);
+	struct ct_listeners *ls = ct_listeners();
 	__u64 time;
 
-	if (!pkt)
+	if (!pkt || !ls)
 		return 0;
 	time = ct_now_ns(pkt->now);
 	for (int i = 0; i < CT_LISTENERS; i++) {
-		__u32 key = i;
-		struct ct_listener *l = bpf_map_lookup_elem(&listener_state, &key);
-		struct ct_event *ev = l ? ct_event_begin(l, i, CT_EV_INVALID, pkt->pub.reason,
-							 pkt->now, time) : NULL;
+		struct ct_listener *l = &ls->slot[i];
+		struct ct_event *ev = ct_event_begin(l, i, CT_EV_INVALID, pkt->pub.reason,
+						     pkt->now, time);
 
 		if (!ev)
 			continue;
@@ -102,11 +102,11 @@ ct_global int ct_event_refused(__u32 record_slot)
 /* log_invalid, as nf_conntrack has it: 0 none, 255 every protocol, else that one. */
 static __always_inline void ct_event_invalid(const struct ct_pkt *pkt, __u32 log)
 {
-	struct ct_state *st = ct_state();
+	struct ct_listeners *ls = ct_listeners();
 
 	if (log != 255 && log != pkt->pub.tuple.proto)
 		return;
-	if (st && READ_ONCE(st->listening) & (1U << CT_EV_INVALID))
+	if (ls && READ_ONCE(ls->listening) & (1U << CT_EV_INVALID))
 		ct_event_refused(pkt->slot);
 }
 
@@ -114,24 +114,26 @@ static __always_inline void ct_event(enum ct_event_type type, enum ct_end reason
 				     const struct ct_tuple *original, const struct ct_entry *e,
 				     __u64 now)
 {
-	struct ct_state *st = ct_state();
+	struct ct_listeners *ls = ct_listeners();
 
-	if (st && READ_ONCE(st->listening) & (1U << type))
+	if (ls && READ_ONCE(ls->listening) & (1U << type))
 		ct_event_send(type, reason, original, e, now);
 }
 
 /* The least room left in any listener's ring, in bytes; what a flush heeds. */
 static __always_inline __u64 ct_event_room(void)
 {
+	struct ct_listeners *ls = ct_listeners();
 	__u64 room = ~0ULL;
 
+	if (!ls)
+		return room;
 	for (int i = 0; i < CT_LISTENERS; i++) {
 		__u32 key = i; /* a counter whose address is taken is forgotten: "infinite loop" */
-		struct ct_listener *l = bpf_map_lookup_elem(&listener_state, &key);
 		__u64 used, size;
 		void *ring;
 
-		if (!l || !(READ_ONCE(l->mask) & (1U << CT_EV_DESTROY)))
+		if (!(READ_ONCE(ls->slot[i].mask) & (1U << CT_EV_DESTROY)))
 			continue;
 		ring = bpf_map_lookup_elem(&listeners, &key);
 		if (!ring)

@@ -74,7 +74,7 @@ static __always_inline struct ct_datagram *ct_frag_open(struct ct_pkt *pkt, stru
 		d = NULL;
 	}
 	if (!d) {
-		if (later && s->knob[CT_K_FRAG_EARLY])
+		if (later && s->knob.frag_early)
 			return NULL;
 		bpf_map_update_elem(&fragments, key, ct_frag_none, BPF_NOEXIST);
 		d = bpf_map_lookup_elem(&fragments, key);
@@ -91,7 +91,7 @@ static __always_inline struct ct_datagram *ct_frag_open(struct ct_pkt *pkt, stru
 	}
 	/* Another's; or nobody's yet, because its first fragment was refused or is not through. */
 	if (d->id != key->id ||
-	    (later && s->knob[CT_K_FRAG_EARLY] && !(d->flags & CT_FRAG_KNOWN))) {
+	    (later && s->knob.frag_early && !(d->flags & CT_FRAG_KNOWN))) {
 		ct_frag_release(d);
 		return NULL;
 	}
@@ -138,7 +138,7 @@ ct_global int ct_frag_more(__u32 record_slot, __u32 bytes, __u32 seq, __u32 reac
 	}
 	if (pkt->pub.tuple.proto == CT_IPPROTO_TCP)
 		ct_tcp_more(&e->l4.tcp, pkt->pub.dir, seq, seq + reach);
-	if (s->knob[CT_K_ACCT])
+	if (s->knob.acct)
 		e->counters[pkt->pub.dir & 1].bytes += bytes;
 	ct_show_flow(pkt, e, pkt->pub.dir);
 	if (!(pkt->flags & CT_PKT_PREPARED))
@@ -168,7 +168,7 @@ ct_global int ct_frag_join(__u32 record_slot)
 		if (!later)
 			return CT_JOIN_GO_ON;
 		ct_classify(pkt, CT_UNTRACKED, CT_R_FRAG_EARLY);
-		return s->knob[CT_K_FRAG_EARLY] ? CT_JOIN_DROP : CT_JOIN_OVER;
+		return s->knob.frag_early ? CT_JOIN_DROP : CT_JOIN_OVER;
 	}
 	reason = ct_frag_add(d, &pkt->parsed);
 	if (!reason && !later)

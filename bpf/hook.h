@@ -160,7 +160,7 @@ static __always_inline bool ct_verifies(void)
 {
 	const struct ct_settings *s = ct_settings();
 
-	return s && s->knob[CT_K_CHECKSUM];
+	return s && s->knob.checksum;
 }
 
 static __always_inline bool ct_pkt_from_xdp(struct ct_pkt *pkt, struct xdp_md *ctx,

@@ -170,16 +170,27 @@ struct {
 	});
 } listeners SEC(".maps");
 
-/* Masks (written by the listener) and counts (atomics of the programs), see struct ct_listener. */
+/* Masks (written by the listeners) and counts (atomics of the programs), see struct ct_listeners. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, CT_LISTENERS);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct ct_listener);
+	__type(value, struct ct_listeners);
 } listener_state SEC(".maps");
 
-/* The sweep's clockwork: armed by ct_ctl_arm, re-armed by itself, cancelled with the map. */
+/* Written once by the loader, read by that of the build to come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ct_secrets);
+} secrets SEC(".maps");
+
+/*
+ * The sweep's clockwork: armed by ct_ctl_arm, re-armed by itself, cancelled with the map. There is one
+ * timer, whichever build's callback it has: arming it again replaces that.
+ */
 struct ct_sweep_timer {
 	struct bpf_timer timer;
 };
@@ -194,12 +205,25 @@ struct {
 /*
  * Set by the loader before loading; the verifier folds them into the code.
  */
+const volatile __u32 ct_epoch_own = 1;  /* the number of this set of programs */
 const volatile __u64 ct_salt[11] = {}; /* secret multipliers of the key hash */
 const volatile __u32 ct_magic = 0;     /* marks our metadata and tags */
 const volatile bool ct_test_clock = 0; /* time comes from ct_test_now, not from jiffies */
 const volatile __u64 ct_ns_per_tick = 4000000;
 const volatile bool ct_weak_memory = 0; /* stores may pass each other: not on x86 */
 const volatile __u32 ct_ip_summed = 0;  /* bit where skb->ip_summed begins; 0: not known */
+
+/*
+ * The map `epoch`, a struct ct_epoch (in words, so that the skeleton needs no type of ours): its first
+ * is read by every packet.
+ */
+__u32 ct_epoch[sizeof(struct ct_epoch) / 4] SEC(".data.epoch") = { 1 };
+
+/* Is it for another set of programs to do the work? */
+static __always_inline bool ct_superseded(void)
+{
+	return unlikely(READ_ONCE(ct_epoch[0]) != ct_epoch_own);
+}
 
 /* The time, if the test says so. In ticks. */
 __u64 ct_test_now = 0;
@@ -224,6 +248,13 @@ static __always_inline struct ct_state *ct_state(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&state, &zero);
+}
+
+static __always_inline struct ct_listeners *ct_listeners(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&listener_state, &zero);
 }
 
 /* pair[engine], in the form in which every verifier sees the bound. */

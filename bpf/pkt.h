@@ -34,6 +34,7 @@ enum ct_record_slot {
 #define CT_PKT_IN_RAN      0x08 /* `in` ran at this hook */
 #define CT_PKT_CLOSED      0x20 /* it ended its flow */
 #define CT_PKT_IGNORED     0x40 /* its flow let it through, and does not count it */
+#define CT_PKT_ADOPTED     0x80 /* `entry` is from another table: no room is made for it */
 #define CT_PKT_ANSWERED    0x10 /* unconfirmed, and this is the reply to it: see ct_meet_answered */
 
 /* See csum.h. One word more, for the zeros behind an odd end. */

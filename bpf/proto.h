@@ -35,7 +35,7 @@ struct ct_step {
 
 static __always_inline __u64 ct_timeout(const struct ct_settings *s, enum ct_timeout id)
 {
-	return READ_ONCE(s->timeout[id]);
+	return READ_ONCE(CT_TIMEOUT_OF(s)[id]);
 }
 
 #include "proto_generic.h"

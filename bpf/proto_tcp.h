@@ -476,7 +476,7 @@ static __always_inline __u64 ct_tcp_timeout(const struct ct_tcp *t, __u32 state,
 	__u64 timeout = ct_timeout(s, (enum ct_timeout)state);
 	__u64 retrans = ct_timeout(s, CT_T_TCP_RETRANS), unacked = ct_timeout(s, CT_T_TCP_UNACK);
 
-	if (t->retransmits >= s->knob[CT_K_TCP_MAX_RETRANS] && timeout > retrans)
+	if (t->retransmits >= s->knob.tcp_max_retrans && timeout > retrans)
 		return retrans;
 	/* A reset that was not believed may be followed by a challenge: 6.12.117 and later. */
 	if (index == CT_TI_RST)
@@ -550,7 +550,7 @@ ct_global int ct_tcp_packet(struct ct_entry *e, const struct ct_parsed *p, __u32
 	if (new == CT_TCP_SYN_RECV && dir == CT_REPLY && index == CT_TI_ACK && t->simultaneous)
 		new = CT_TCP_ESTABLISHED;
 	if (new == CT_TCP_CLOSE && index == CT_TI_RST)
-		switch (ct_tcp_reset(e, p, dir, old, s->knob[CT_K_TCP_IGNORE_INVALID_RST])) {
+		switch (ct_tcp_reset(e, p, dir, old, s->knob.tcp_ignore_invalid_rst)) {
 		case CT_RST_BOGUS:
 			step->verdict = CT_V_REFUSE;
 			step->reason = CT_R_TCP_RST;
@@ -565,7 +565,7 @@ ct_global int ct_tcp_packet(struct ct_entry *e, const struct ct_parsed *p, __u32
 			break;
 		}
 
-	liberal = s->knob[CT_K_TCP_BE_LIBERAL] || t->peer_flags[dir] & CT_TF_LIBERAL;
+	liberal = s->knob.tcp_be_liberal || t->peer_flags[dir] & CT_TF_LIBERAL;
 	if (check)
 		window = ct_tcp_window(t, p, dir, index, old, liberal);
 	if (window == CT_W_IGNORE) {
@@ -627,7 +627,7 @@ static __always_inline enum ct_reason ct_tcp_new(struct ct_entry *e, const struc
 		return CT_R_TCP_STATE;
 	if (state == CT_TCP_SYN_SENT) {
 		ct_tcp_begin(t, p, CT_ORIGINAL, ct_tcp_end(p));
-	} else if (s->knob[CT_K_TCP_LOOSE]) {
+	} else if (s->knob.tcp_loose) {
 		struct ct_tcp_peer *sender = &t->peer[CT_ORIGINAL];
 
 		sender->end = ct_tcp_end(p);

@@ -29,7 +29,7 @@ enum ct_pass {
 static __always_inline void ct_account(struct ct_pkt *pkt, struct ct_entry *e, enum ct_dir dir,
 				       const struct ct_settings *s)
 {
-	if (!s->knob[CT_K_ACCT])
+	if (!s->knob.acct)
 		return;
 	e->counters[dir & 1].packets += pkt->segments;
 	e->counters[dir & 1].bytes += pkt->parsed.bytes;
@@ -279,7 +279,7 @@ ct_global int ct_confirm_entry(__u32 record_slot)
 	e = &pkt->entry;
 	e->status |= CT_S_CONFIRMED;
 	e->mark = pkt->pub.mark;
-	e->start = s->knob[CT_K_TIMESTAMP] ? ct_now_ns(pkt->now) : 0;
+	e->start = s->knob.timestamp ? ct_now_ns(pkt->now) : 0;
 
 	/* Again if the flow that was in the way has gone meanwhile, or is being deleted. */
 	for (int i = 0; i < 4 && err == -CT_EEXIST; i++) {
@@ -301,7 +301,7 @@ ct_global int ct_confirm_entry(__u32 record_slot)
 		ct_count(CT_C_INSERT_FAILED);
 		return CT_PASS;
 	}
-	if (s->knob[CT_K_FULL]) {
+	if (s->knob.full) {
 		ct_count(CT_C_DROP_TABLE_FULL);
 		return CT_DROP;
 	}
@@ -431,9 +431,9 @@ static __always_inline enum ct_pass ct_in(struct ct_pkt *pkt)
 		return CT_DROP;
 	}
 	if (unlikely(pkt->pub.class == CT_INVALID)) {
-		if (s->knob[CT_K_LOG_INVALID])
-			ct_event_invalid(pkt, s->knob[CT_K_LOG_INVALID]);
-		if (s->knob[CT_K_DROP_INVALID]) {
+		if (s->knob.log_invalid)
+			ct_event_invalid(pkt, s->knob.log_invalid);
+		if (s->knob.drop_invalid) {
 			ct_count(CT_C_DROP_INVALID);
 			return CT_DROP;
 		}

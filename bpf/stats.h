@@ -20,7 +20,7 @@ static __always_inline void ct_count(enum ct_counter id)
 	struct ct_stats *s = ct_stats();
 
 	if (s)
-		s->counters[id]++;
+		CT_COUNTER_OF(s)[id]++;
 }
 
 static __always_inline void ct_count_many(enum ct_counter id, __u64 n)
@@ -28,7 +28,7 @@ static __always_inline void ct_count_many(enum ct_counter id, __u64 n)
 	struct ct_stats *s = ct_stats();
 
 	if (s && n)
-		__sync_fetch_and_add(&s->counters[id], n);
+		__sync_fetch_and_add(&CT_COUNTER_OF(s)[id], n);
 }
 
 /* A packet gets its class, once, at the hook where its `in` ran. */
@@ -42,12 +42,12 @@ static __always_inline void ct_count_packet(const struct ct_pkt *pkt)
 	barrier_var(class);
 	if (!s || side >= CT_SIDES || class >= CT_CLASS_MAX)
 		return;
-	s->packets[side][class]++;
+	CT_PACKETS_OF(s)[side][class]++;
 	if (!reason)
 		return;
 	barrier_var(reason);
 	if (reason < CT_R_MAX)
-		s->reasons[reason]++;
+		CT_REASON_OF(s)[reason]++;
 }
 
 static __always_inline void ct_count_end(enum ct_end end)
@@ -56,10 +56,10 @@ static __always_inline void ct_count_end(enum ct_end end)
 
 	if (!s || end >= CT_END_MAX)
 		return;
-	__sync_fetch_and_add(&s->ends[end], 1);
-	__sync_fetch_and_add(&s->counters[CT_C_DESTROYED], 1);
+	__sync_fetch_and_add(&CT_END_OF(s)[end], 1);
+	__sync_fetch_and_add(&s->counters.destroyed, 1);
 	if (end == CT_END_EVICTED)
-		s->counters[CT_C_EVICTED]++;
+		s->counters.evicted++;
 }
 
 #endif

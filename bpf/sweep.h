@@ -8,6 +8,8 @@
  * only slots whose hint is due cost a lookup. It ends early after CT_SLICE_DUE of those, so that
  * a million flows that end together do not hold the CPU; the next slice then comes soon.
  *
+ * Once another set of programs is in force the sweep stops: that one has its own.
+ *
  * The timer runs on one CPU at a time and is alone in writing cursor and gc_*; ct_ctl_sweep, which
  * does too, is for tests and for an instance at its end.
  */
@@ -175,7 +177,7 @@ static int ct_sweep_tick(void *map, __u32 *key, struct ct_sweep_timer *t)
 
 	(void)map;
 	(void)key;
-	if (st && s)
+	if (st && s && !ct_superseded())
 		bpf_timer_start(&t->timer, ct_sweep(st, s), 0);
 	return 0;
 }

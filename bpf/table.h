@@ -498,14 +498,21 @@ ct_global int ct_evict(__u32 engine, __u64 now, __u32 hz)
 }
 
 /* Room for one more flow: counts it, and gives its slot. 0 or -CT_ENOSPC. */
-static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settings *s, __u64 now,
-					    __u32 *slot)
+static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settings *s,
+					    const struct ct_pkt *pkt, __u32 *slot)
 {
 	struct ct_state *st = ct_state();
+	__u64 now = pkt->now;
 
 	if (!st)
 		return -CT_ENOSPC;
-	if (__sync_fetch_and_add(&st->flows, 1) >= s->knob[CT_K_MAX] &&
+	if (pkt->flags & CT_PKT_ADOPTED) {
+		if (ct_slot_take(st, engine, slot))
+			return -CT_ENOSPC;
+		__sync_fetch_and_add(&st->flows, 1);
+		return 0;
+	}
+	if (__sync_fetch_and_add(&st->flows, 1) >= s->knob.max &&
 	    !ct_evict(engine, now, s->hz) && !ct_evict(!engine, now, s->hz))
 		goto full;
 	if (!ct_slot_take(st, engine, slot))
@@ -537,7 +544,7 @@ ct_global int ct_table_insert(__u32 record_slot)
 		return -CT_ENOSPC;
 	e = &pkt->entry;
 	engine = ct_engine(pkt->original.family);
-	if (ct_table_reserve(engine, s, pkt->now, &slot))
+	if (ct_table_reserve(engine, s, pkt, &slot))
 		return -CT_ENOSPC;
 	e->slot = slot;
 	e->word = (__u64)pkt->hash << CT_WORD_HASH_SHIFT |

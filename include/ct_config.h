@@ -10,17 +10,27 @@
 #include "ct_proto.h"
 #include "ct_types.h"
 
-/* Changes whenever the layout of any pinned map or of the packet record does. */
-#define CT_ABI 4
+/*
+ * Changes whenever the layout of any pinned map, of the packet record or of a control message does.
+ * `upgrade` takes over an instance of another ABI if that one's number is CT_ABI_OLDEST or later, or
+ * if that one says that its layouts can be read by a build of ours (ct_state.abi_oldest): values are
+ * then converted by the names of their members. So a member's meaning never changes under its name,
+ * and struct ct_ctl and the head of struct ct_event (up to their flow) stay as they are.
+ */
+#define CT_ABI 5
+#define CT_ABI_OLDEST 5
 
 /*
- * Stages of a packet's path: indices into xdp_stages and tc_stages.
+ * Stages of a packet's path: indices into xdp_stages and tc_stages. The last two are filled while an
+ * upgrade is under way, with the entry programs of the build to come: see struct ct_epoch.
  *	X(id, "name")
  */
 #define CT_STAGES(X)                                                                               \
 	X(IN, "in")                                                                                \
 	X(POLICY, "policy")                                                                        \
-	X(CONFIRM, "confirm")
+	X(CONFIRM, "confirm")                                                                      \
+	X(NEXT, "next")                                                                            \
+	X(NEXT_EGRESS, "next egress")
 
 enum ct_stage {
 #define X(id, name) CT_STAGE_##id,
@@ -29,12 +39,66 @@ enum ct_stage {
 	CT_STAGE_MAX,
 };
 
-/* The value of `settings`. Written by user space field by field, read by every packet. */
-struct ct_settings {
-	__u64 timeout[CT_T_MAX]; /* ticks */
-	__u32 knob[CT_K_MAX_];
-	__u32 hz;                /* ticks per second */
+/*
+ * The life of an instance, so that who finds one whose loader died knows what it was about.
+ *	X(id, "name")
+ */
+#define CT_LIVES(X)                                                                                \
+	X(MAKING, "making")   /* pinned, and nothing attached yet: to be removed */                \
+	X(RUNNING, "running") /* interfaces are attached */                                        \
+	X(KEPT, "kept")       /* none is: detach --keep */                                         \
+	X(ENDING, "ending")   /* the last one is being detached: to be removed */
+
+enum ct_life {
+#define X(id, name) CT_LIFE_##id,
+	CT_LIVES(X)
+#undef X
 };
+
+/*
+ * The map `epoch`, which all builds of an instance share and whose layout never changes. Every set of
+ * programs has a number of its own. An entry program that finds another number here hands the packet
+ * to the entry program in the stage CT_STAGE_NEXT, and a sweep stops. So one store switches every
+ * hook of an instance on every CPU from one set of programs to the next at once, or back.
+ */
+struct ct_epoch {
+	__u32 now;      /* the set of programs in force; all of it is written by the loader */
+	__u32 life;     /* enum ct_life */
+	__u32 changing; /* a loader is at work on the instance, or died there: see repair.h */
+	__u32 pad;
+};
+
+/* The map `secrets`: no program reads it. What the programs of an instance have in common. */
+struct ct_secrets {
+	__u64 salt[11]; /* multipliers of the key hash */
+	__u32 magic;    /* marks metadata and tags */
+	__u32 pad;
+};
+
+/*
+ * The value of `settings`. Written by user space field by field, read by every packet. Named and
+ * numbered as the members of struct ct_stats are.
+ */
+struct ct_settings {
+	struct {
+		__u64 none;
+#define X(id, key, seconds, help) __u64 key;
+		CT_TIMEOUTS(X)
+#undef X
+	} timeout; /* ticks */
+	struct {
+#define X(id, key, value, largest, help) __u32 key;
+		CT_KNOBS(X)
+#undef X
+	} knob;
+	__u32 hz; /* ticks per second */
+};
+
+#define CT_TIMEOUT_OF(s) ((__u64 *)&(s)->timeout) /* [enum ct_timeout] */
+#define CT_KNOB_OF(s)    ((__u32 *)&(s)->knob)    /* [enum ct_knob] */
+
+_Static_assert(sizeof(((struct ct_settings *)0)->timeout) == 8 * CT_T_MAX, "timeouts by number");
+_Static_assert(sizeof(((struct ct_settings *)0)->knob) == 4 * CT_K_MAX_, "knobs by number");
 
 /* How an interface is hooked. X(id, "name") */
 #define CT_HOOKS(X)                                                                                \
@@ -56,6 +120,8 @@ enum ct_hook {
 #define CT_IF_CLSACT      0x10 /* the clsact qdisc is there because we needed it */
 #define CT_IF_LOOPBACK    0x20 /* what goes out comes in again, the same packet */
 #define CT_IF_PARTIAL     0x40 /* checksums of what comes in may be left for hardware to finish */
+#define CT_IF_COMING      0x100 /* attach is at work on it, or died there */
+#define CT_IF_LEAVING     0x200 /* detach likewise */
 
 /*
  * The value of `ifaces`: an open-addressed table, so that a packet finds its interface without
@@ -79,8 +145,6 @@ struct ct_state {
 	__u32 next_slot[2]; /* index slots ever used, IPv4 and IPv6; atomic add */
 	__u32 hand[2];      /* where eviction looks next; atomic add */
 	__u32 cursor[2];    /* where the sweep goes on; written by the sweep alone */
-	__u32 listening;    /* OR of the listeners' masks; written by user space */
-	__u32 sweeping;     /* the sweep's timer is armed */
 	__u64 sweep_at;     /* ticks: the unconfirmed are swept again */
 	__u64 gc_runs;      /* the rest: written by the sweep alone */
 	__u64 gc_scanned;
@@ -89,6 +153,10 @@ struct ct_state {
 	__u64 max_slots;    /* size of each index; this and the rest: written once by the loader */
 	__u64 netns;        /* cookie of the network namespace the instance is for */
 	__u32 abi;          /* CT_ABI */
+	__u32 abi_oldest;   /* builds of this ABI and later understand the layouts */
+	__u64 build;        /* what the programs were made from: object_build() */
+	__u32 merged[2];    /* how much of the table before has been counted: slots, ~0 all of them */
+	__u32 merged_stats; /* its counters, too */
 	__u32 pad;
 };
 
@@ -100,16 +168,30 @@ struct ct_state {
 struct ct_ctl {
 	__u8 eth[14];
 	__u8 family; /* 0: IPv4 index, 1: IPv6 index */
-	__u8 reason; /* delete, flush: enum ct_end */
+	__u8 reason; /* delete, flush: enum ct_end; adopt: enum ct_adopt */
 	__u32 first; /* dump, flush: slot to begin with; on return the slot to go on with */
-	__u32 count; /* on return: flows dumped, deleted, ... */
-	__u32 full;  /* flush: go on although a ring is full; on return 1 if it stopped for that */
+	__u32 count; /* adopt: flows behind the message; on return: flows dumped, deleted, ... */
+	__u32 full;  /* dump: show what is past its time, too; flush: go on although a ring is full; on
+		      * return of a flush: it stopped for that; of an adopt: flows that found no room */
 	__u64 now;   /* on return: ticks */
 	__u64 now_ns; /* on return: CLOCK_MONOTONIC */
 	struct ct_flow flow; /* get, delete: the tuple to find (either direction); on return the flow */
 };
 
-/* ct_ctl_dump appends this many flows at most; they fit the linear part of a test packet. */
+/*
+ * What ct_ctl_adopt does with flows of another table of this instance, which are in the hands of the
+ * programs before. No event is sent for it and nothing is counted: these flows began, or ended, there.
+ */
+enum ct_adopt {
+	CT_ADOPT_ENTER,    /* put into the table what isn't there: with counters of 0 */
+	CT_ADOPT_RENEW,    /* state and time, if no packet has been counted here yet */
+	CT_ADOPT_COUNT,    /* both, and add the counters: of the slots from `first` to before `full`, once
+			    * only (ct_state.merged), so that who finishes a dead loader's work can repeat
+			    * it; on return `first` is where to go on */
+	CT_ADOPT_FORGET,   /* take it out again */
+};
+
+/* ct_ctl_dump appends this many flows at most, and ct_ctl_adopt takes as many. */
 #define CT_DUMP_FLOWS 16
 
 _Static_assert(sizeof(struct ct_ctl) == 48 + sizeof(struct ct_flow), "ct_ctl is a message");

@@ -57,14 +57,21 @@ struct ct_event {
 #define CT_LISTENERS 8
 
 /*
- * One per listener, in the map `listener_state`. The slot's owner writes `mask`; programs add to
- * the rest with atomics, because every CPU does.
+ * One per listener. The slot's owner writes `mask`; programs add to the rest with atomics, because
+ * every CPU does.
  */
 struct ct_listener {
 	__u64 delivered;
 	__u64 lost;
 	__u32 mask; /* 1 << enum ct_event_type; 0: nobody listens */
 	__u32 closed; /* nothing follows what is in the ring: the instance has been detached */
+};
+
+/* The map `listener_state`. Its layout never changes: listeners live through upgrades. */
+struct ct_listeners {
+	__u32 listening; /* OR of the masks: the one word every event looks at; user space writes it */
+	__u32 pad;
+	struct ct_listener slot[CT_LISTENERS];
 };
 
 _Static_assert(sizeof(struct ct_event) == 32 + sizeof(struct ct_flow), "ct_event is a record");

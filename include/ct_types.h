@@ -23,17 +23,17 @@ enum ct_dir {
 
 /*
  * What the tracker says of a packet; the names are nf_conntrack's (ct state).
- *	X(id, "json key", "help")
+ *	X(id, key, "help")
  */
 #define CT_CLASSES(X)                                                                              \
-	X(NEW, "new", "opens a flow, or repeats an opening nobody answered yet")                   \
-	X(ESTABLISHED, "established", "belongs to a flow that has seen a reply")                   \
-	X(RELATED, "related", "an ICMP error about a packet of a tracked flow")                    \
-	X(INVALID, "invalid", "unparseable, or impossible in the state of its flow")               \
-	X(UNTRACKED, "untracked", "IP, but let through without looking for a flow")
+	X(NEW, new, "opens a flow, or repeats an opening nobody answered yet")                     \
+	X(ESTABLISHED, established, "belongs to a flow that has seen a reply")                     \
+	X(RELATED, related, "an ICMP error about a packet of a tracked flow")                      \
+	X(INVALID, invalid, "unparseable, or impossible in the state of its flow")                 \
+	X(UNTRACKED, untracked, "IP, but let through without looking for a flow")
 
 enum ct_class {
-#define X(id, name, help) CT_##id,
+#define X(id, key, help) CT_##id,
 	CT_CLASSES(X)
 #undef X
 	CT_CLASS_MAX,

@@ -150,9 +150,12 @@ build_replay() {
 	[[ " ${files[*]-} " != *" prog/replay.c "* ]] || make -s O="$O" CC="$CC" "$O/tests/replay" || exit 2
 }
 
-# What netns tests use: the traffic generator and an XDP program.
+# What netns tests use: the traffic generator and an XDP program; a later version of ctloader.
 build_tools() {
 	mkdir -p "$BUILD"
+	[[ " ${files[*]-} " != *" netns/upgrade.sh "* || ( -e $BUILD/next/ctloader &&
+		-z $(find tests/tools/next.sh Makefile bpf include user -newer "$BUILD/next/ctloader" -type f) ) ]] ||
+		tests/tools/next.sh "$BUILD/next" || exit 2
 	[[ -e $BUILD/traffic && -z $(find tests/tools/traffic.c tests/tools/pattern.h tests/unit/crc32c.h \
 		-newer "$BUILD/traffic") ]] ||
 		$CC -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra tests/tools/traffic.c -o "$BUILD/traffic" ||

@@ -117,7 +117,7 @@ static bool has_partial(const struct hooking *h)
 static int slot_make(const struct instance *in, const struct hooking *h)
 {
 	return slot_update(in, h, SLOT_MAKE,
-			   (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
+			   CT_IF_COMING | (h->nic.l3 ? CT_IF_L3 : 0) | (h->nic.loopback ? CT_IF_LOOPBACK : 0) |
 				   (h->confirm_xdp ? CT_IF_CONFIRM_XDP : 0) |
 				   (has_partial(h) ? CT_IF_PARTIAL : 0),
 			   0);
@@ -362,7 +362,10 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 	return fail(strerror(-err), todo, "%s: %s", h->nic.name, s->name);
 }
 
-/* Undo a step on every interface, then wait until all packets that met it have gone. */
+/*
+ * Undo a step on every interface, then wait until all packets that met it have gone. Twice, if it
+ * fails: memory may have been short.
+ */
 static int step_undo(struct hookings *hs, const struct step *s)
 {
 	int code = 0, err;
@@ -373,7 +376,11 @@ static int step_undo(struct hookings *hs, const struct step *s)
 		show_step("off", s, &hs->iface[i]);
 		err = s->undo(hs->in, &hs->iface[i]);
 		if (err)
+			err = s->undo(hs->in, &hs->iface[i]);
+		if (err) {
 			code = report_step(s, &hs->iface[i], err);
+			hs->iface[i].half = true;
+		}
 	}
 	err = grace_period();
 	if (err)
@@ -387,9 +394,15 @@ static int undo_all(struct hookings *hs, bool from_the_end)
 
 	for (int i = 0; i < STEPS; i++)
 		code |= step_undo(hs, step_at(i, from_the_end));
-	for (size_t i = 0; i < hs->n; i++)
-		if (!hs->iface[i].there)
-			slot_free(hs->in, &hs->iface[i]);
+	for (size_t i = 0; i < hs->n; i++) {
+		int err;
+
+		if (hs->iface[i].there || hs->iface[i].half)
+			continue;
+		err = slot_free(hs->in, &hs->iface[i]);
+		if (err)
+			code = fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+	}
 	return code;
 }
 
@@ -423,6 +436,15 @@ int hookings_attach(struct hookings *hs, enum attach_order order)
 			}
 		}
 	}
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->iface[i].there)
+			continue;
+		err = slot_flags(hs->in, &hs->iface[i], 0, CT_IF_COMING);
+		if (err) {
+			fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+			goto undo;
+		}
+	}
 	return 0;
 undo:
 	/* Steps that were not reached find nothing to undo. */
@@ -432,7 +454,62 @@ undo:
 
 int hookings_detach(struct hookings *hs, enum attach_order order)
 {
+	for (size_t i = 0; i < hs->n; i++) {
+		int err = hs->iface[i].there ? 0 :
+			  slot_flags(hs->in, &hs->iface[i], CT_IF_LEAVING, 0);
+
+		hs->iface[i].half = false;
+		if (err && err != -ENOENT)
+			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+	}
 	return undo_all(hs, order != ATTACH_SAFE);
+}
+
+/* --- Another set of programs ------------------------------------------------------------------- */
+
+static int link_update(const struct instance *in, const struct instance *next,
+		       const struct hooking *h, const char *hook, const char *prog)
+{
+	char path[PATH_MAX + 64], name[64];
+	int link, fd, err = 0;
+
+	link_path(path, sizeof(path), in, h, hook);
+	link = bpf_obj_get(path);
+	if (link < 0)
+		return errno == ENOENT ? 0 : -errno;
+	snprintf(name, sizeof(name), PIN_PROGS "/%s", prog);
+	fd = instance_fd(next, name);
+	if (fd < 0)
+		err = fd;
+	/* Where the interface has gone there is nothing to update. */
+	else if (bpf_link_update(link, fd, NULL) && errno != ENOLINK)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	close(link);
+	return err;
+}
+
+int hookings_update(const struct instance *in, const struct instance *next)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	int n = all ? hookings_all(all, CT_IFACES, in) : -ENOMEM, err = n < 0 ? n : 0;
+
+	for (int i = 0; i < n && !err; i++) {
+		const struct hooking *h = &all[i];
+
+		err = link_update(in, next, h, "xdp", "ct_xdp");
+		if (!err)
+			err = link_update(in, next, h, "tc-ingress", "ct_tc_ingress");
+		if (!err)
+			err = link_update(in, next, h, "tc-egress", "ct_tc_egress");
+		if (!err)
+			err = clsact_replace(in, next, h->nic.ifindex, true);
+		if (!err)
+			err = clsact_replace(in, next, h->nic.ifindex, false);
+	}
+	free(all);
+	return err;
 }
 
 /* --- Finding out ------------------------------------------------------------------------------ */
@@ -461,7 +538,8 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 			ATTACH_TC_TCX :
 			ATTACH_TC_CLSACT;
 	/* Whole: every step was reached, and every hook is still in its place. */
-	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS;
+	h->half = slot.flags & (CT_IF_COMING | CT_IF_LEAVING);
+	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS && !h->half;
 	if (h->tc == ATTACH_TC_TCX)
 		h->there &= link_ifindex(in, h, "tc-ingress") == ifindex &&
 			    link_ifindex(in, h, "tc-egress") == ifindex;

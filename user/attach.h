@@ -34,6 +34,7 @@ struct hooking {
 	bool confirm_xdp;
 	bool automatic;     /* tc will do where native XDP turns out not to be possible */
 	bool there;         /* it was attached already */
+	bool half;          /* its loader died at it, or could not finish: to be detached */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
 	char why[128];
@@ -71,8 +72,17 @@ bool hookings_orphaned(const struct instance *in);
 
 /* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
 int hookings_attach(struct hookings *hs, enum attach_order order);
-/* Detach. What can't be undone is reported, and the rest is done all the same. 0 or 1. */
+/*
+ * Detach. What can't be undone is reported, and the rest is done all the same: 1. The interface it
+ * is about stays known as half detached.
+ */
 int hookings_detach(struct hookings *hs, enum attach_order order);
+
+/*
+ * Put the programs of `next` (pinned below another folder) in the place of those of `in`, at every hook
+ * of every interface, each at once. Can be repeated. 0 or -errno.
+ */
+int hookings_update(const struct instance *in, const struct instance *next);
 
 /* "tcx", "clsact", "link": how it is attached. */
 const char *hooking_method(const struct hooking *h);

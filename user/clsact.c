@@ -89,6 +89,24 @@ int clsact_detach(const struct instance *in, int ifindex, bool ingress)
 	return err == -ENOENT ? 0 : err;
 }
 
+int clsact_replace(const struct instance *in, const struct instance *next, int ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY,
+		    .flags = BPF_TC_F_REPLACE);
+	int err = query(in, ifindex, ingress);
+
+	if (err != 1)
+		return err;
+	opts.prog_fd = program(next, ingress);
+	if (opts.prog_fd < 0)
+		return opts.prog_fd;
+	err = bpf_tc_attach(&hook, &opts);
+	close(opts.prog_fd);
+	return err;
+}
+
 /*
  * Does a netlink dump of `type` for the interface and parent have an element (whose kind is `kind`,
  * if not NULL)? Yes when in doubt.

@@ -13,6 +13,8 @@ bool clsact_there(int ifindex);
 bool clsact_attached(const struct instance *in, int ifindex, bool ingress);
 /* Attach ct_tc_ingress or ct_tc_egress, making the qdisc if need be. 0 or -errno. */
 int clsact_attach(const struct instance *in, int ifindex, bool ingress);
+/* Put the program of `next` in its place at once, if what is there is ours. 0 or -errno. */
+int clsact_replace(const struct instance *in, const struct instance *next, int ifindex, bool ingress);
 /* Detach it, if what is there is ours. 0 (also when nothing is there) or -errno. */
 int clsact_detach(const struct instance *in, int ifindex, bool ingress);
 /* Remove the qdisc unless somebody else has filters there. 0 or -errno. */

@@ -11,15 +11,17 @@
 
 #include "attach.h"
 #include "cmd.h"
-#include "grace.h"
-#include "listener.h"
+#include "ending.h"
 #include "log.h"
 #include "mapped.h"
 #include "object.h"
 #include "opts.h"
 #include "out.h"
 #include "pins.h"
+#include "policy.h"
 #include "priv.h"
+#include "repair.h"
+#include "replace.h"
 #include "table.h"
 
 #define MAX_LEAST 64
@@ -144,115 +146,26 @@ static int attach_option(struct request *r, int id, const char *value)
 	return n < 0 ? 2 : 0;
 }
 
-/* Put a policy program into the stage array of its type. 0 or 1, reported. */
-static int set_policy(const struct instance *in, const char *path)
+/* What else was asked for, of a table that is there already. 0 or 1, reported. */
+static int fit_existing(const struct instance *in, const struct request *r)
 {
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info), stage = CT_STAGE_POLICY;
-	int prog = bpf_obj_get(path), stages = -1, code = 0;
-
-	if (prog < 0)
-		return fail(strerror(errno), "pin a program there first: bpftool prog load",
-			    "--policy %s", path);
-	if (bpf_obj_get_info_by_fd(prog, &info, &len) ||
-	    (info.type != BPF_PROG_TYPE_XDP && info.type != BPF_PROG_TYPE_SCHED_CLS)) {
-		code = fail("not an XDP or tc program", NULL, "--policy %s", path);
-		goto out;
-	}
-	stages = instance_need(in, info.type == BPF_PROG_TYPE_XDP ? "xdp_stages" : "tc_stages");
-	if (stages < 0)
-		code = 1;
-	else if (bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
-		code = fail(strerror(errno), "it must be loaded with expected_attach_type 0",
-			    "--policy %s", path);
-out:
-	if (stages >= 0)
-		close(stages);
-	close(prog);
-	return code;
-}
-
-static const char *const stage_arrays[] = { "xdp_stages", "tc_stages" };
-#define STAGE_ARRAYS (sizeof(stage_arrays) / sizeof(stage_arrays[0]))
-
-/* The policies in force, -1 for none; and put them back. 0 or 1, reported. */
-static int policies_hold(const struct instance *in, int progs[])
-{
-	__u32 stage = CT_STAGE_POLICY, id;
-	int err = 0;
-
-	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int stages = instance_fd(in, stage_arrays[i]);
-
-		progs[i] = -1;
-		if (stages < 0)
-			continue;
-		if (!bpf_map_lookup_elem(stages, &stage, &id)) {
-			priv_raise(CAP_SYS_ADMIN);
-			progs[i] = bpf_prog_get_fd_by_id(id);
-			if (progs[i] < 0 && errno == EPERM)
-				err = EPERM;
-			priv_lower(CAP_SYS_ADMIN);
-		}
-		close(stages);
-	}
-	if (!err)
-		return 0;
-	return fail("permission denied",
-		    "run as root: it takes CAP_SYS_ADMIN to put it back if the attach fails",
-		    "replacing the policy in force");
-}
-
-static void policies_restore(const struct instance *in, const int progs[])
-{
-	__u32 stage = CT_STAGE_POLICY;
-
-	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int stages = instance_fd(in, stage_arrays[i]);
-
-		if (stages >= 0 && progs[i] >= 0)
-			bpf_map_update_elem(stages, &stage, &progs[i], BPF_ANY);
-		else if (stages >= 0)
-			bpf_map_delete_elem(stages, &stage);
-		if (stages >= 0)
-			close(stages);
-	}
-}
-
-static void policies_release(const int progs[])
-{
-	for (size_t i = 0; i < STAGE_ARRAYS; i++)
-		if (progs[i] >= 0)
-			close(progs[i]);
-}
-
-/* Options that make sense only for a table yet to be made must agree with one that is there. */
-static int check_existing(const struct instance *in, const struct request *r)
-{
+	struct ct_settings *s;
+	struct replaced what;
 	struct ct_state st;
+	int code = 0;
 
 	if (instance_check(in, &st))
 		return 1;
-	if (r->object.max && r->object.max != st.max_slots) {
-		char why[64];
-
-		snprintf(why, sizeof(why), "the table was made for %llu flows",
-			 (unsigned long long)st.max_slots);
-		return fail(why, "leave the option out, or detach --all first", "--max %u",
-			    r->object.max);
-	}
-	return 0;
-}
-
-static int set_drop_invalid(const struct instance *in)
-{
-	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
-
+	if (r->object.max && r->object.max != st.max_slots)
+		code = replace(in, r->object.max, &what);
+	if (code == 1 || !r->object.drop_invalid)
+		return code;
+	s = mapped(in, "settings", sizeof(*s));
 	if (!s)
 		return 1;
-	__atomic_store_n(&s->knob[CT_K_DROP_INVALID], 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->knob.drop_invalid, 1, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
-	return 0;
+	return code;
 }
 
 /*
@@ -261,10 +174,11 @@ static int set_drop_invalid(const struct instance *in)
  */
 static int prepare(struct instance *in, const struct request *r, bool *fresh)
 {
+	bool cleared = false;
 	struct ct_state st;
 	int err;
 
-	for (int tries = 0; tries < 2; tries++) {
+	for (;;) {
 		err = pins_make(in->name, in->dir, sizeof(in->dir), &in->lock);
 		if (err) {
 			in->lock = -1;
@@ -278,106 +192,29 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 					    "wait for it, or end it", "instance %s", in->name);
 			return fail(strerror(-err), NULL, "no place for pins");
 		}
-		err = instance_check(in, &st);
-		*fresh = err == -ENOENT;
-		if (!err && check_existing(in, r))
-			return 1;
-		/* Armed again in case that its loader was killed before it came to that. */
-		if (!err && object_start_sweep(in))
-			return 1;
-		if (!err)
-			return r->object.drop_invalid ? set_drop_invalid(in) : 0;
-		if (err != -ENOENT)
-			return instance_open(in); /* which says why not */
-		if (tries)
+		if (cleared)
 			break;
-		/* Empty; or half of one, of a loader that was killed. Begin with nothing. */
-		err = pins_remove(in->dir, &in->lock);
+		cleared = true;
+		if (instance_has(in, "state")) { /* empty; or half of one: begin with nothing */
+			err = pins_remove(in->dir, &in->lock);
+			if (err)
+				return fail(strerror(-err), NULL, "%s", in->dir);
+			continue;
+		}
+		if (repair_due(in) && repair(in) == -ENOENT)
+			continue;
+		err = instance_check(in, &st);
+		*fresh = false;
 		if (err)
-			return fail(strerror(-err), NULL, "%s", in->dir);
+			return instance_open(in); /* which says why not */
+		/* Armed again in case that its loader was killed before it came to that. */
+		return object_start_sweep(in) || change_begin(in);
 	}
+	*fresh = true;
 	if (object_load(in, &r->object)) {
 		pins_remove(in->dir, &in->lock);
 		return 1;
 	}
-	return 0;
-}
-
-/* Tell the listeners that nothing follows. Their rings are theirs: what is in them can be read. */
-static void end_listeners(const struct instance *in)
-{
-	size_t size = CT_LISTENERS * sizeof(struct ct_listener);
-	struct ct_listener *l = mapped(in, "listener_state", size);
-
-	if (!l)
-		return;
-	for (int i = 0; i < CT_LISTENERS; i++)
-		__atomic_store_n(&l[i].closed, 1, __ATOMIC_SEQ_CST);
-	mapped_release(l, size);
-}
-
-static int empty_stage(const struct instance *in, __u32 stage)
-{
-	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int fd = instance_fd(in, stage_arrays[i]);
-
-		if (fd < 0)
-			return fd;
-		bpf_map_delete_elem(fd, &stage);
-		close(fd);
-	}
-	return grace_period();
-}
-
-static int drop_unconfirmed(const struct instance *in)
-{
-	struct ct_ctl m = { .first = 1 };
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &m, .data_size_in = sizeof(m));
-	int fd = instance_fd(in, PIN_PROGS "/ct_ctl_sweep");
-	int err = fd < 0 ? fd : bpf_prog_test_run_opts(fd, &run);
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-/* The end of an instance: no packet can reach it any more. The number of flows it had, or -1. */
-static long finish(const struct instance *in)
-{
-	struct table t;
-	long flows;
-
-	for (__u32 stage = 0; stage < CT_STAGE_MAX; stage++)
-		empty_stage(in, stage);
-	drop_unconfirmed(in);
-	listeners_reap(in); /* nobody waits for the dead */
-	if (table_open(&t, in))
-		return -1;
-	flows = table_flush(&t, CT_END_DETACHED);
-	table_close(&t);
-	end_listeners(in);
-	if (flows < 0) {
-		fail(strerror((int)-flows), NULL, "the table can't be emptied");
-		return -1;
-	}
-	return flows;
-}
-
-/* Take away what is left of an instance whose network namespace has gone. */
-static int remove_orphan(const char *name, const char *dir, void *arg)
-{
-	struct instance in = { .lock = -1 };
-	struct ct_state st;
-
-	(void)arg;
-	snprintf(in.name, sizeof(in.name), "%s", name);
-	snprintf(in.dir, sizeof(in.dir), "%s", dir);
-	if (instance_check(&in, &st) != -EXDEV || !hookings_orphaned(&in) ||
-	    pins_lock(in.dir, &in.lock))
-		return 0;
-	verbose("instance %s: its network namespace has gone, removed", name);
-	finish(&in);
-	pins_remove(in.dir, &in.lock);
 	return 0;
 }
 
@@ -433,7 +270,7 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 static int attach_all(const struct instance *in, struct hookings *hs, char **names,
 		      const struct request *r, bool fresh)
 {
-	int policies[STAGE_ARRAYS], code;
+	uint32_t policies[STAGE_ARRAYS];
 	struct hooking old;
 
 	hs->in = in;
@@ -455,29 +292,48 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 		if (err)
 			return fail(strerror(-err), NULL, "the windows of %s", in->name);
 	}
-	if (!r->policy)
-		return hookings_attach(hs, ATTACH_SAFE);
-	code = policies_hold(in, policies);
-	if (!code)
-		code = set_policy(in, r->policy);
-	if (!code) {
-		code = hookings_attach(hs, ATTACH_SAFE);
-		if (code)
-			policies_restore(in, policies);
+	policies_read(in, policies);
+	/* The one in force is to be put back if this fails. */
+	if (r->policy && (policies[0] || policies[1]) && priv_need(CAP(SYS_ADMIN)))
+		return 1;
+	if (r->policy && policy_set(in, r->policy))
+		return 1;
+	if (!hookings_attach(hs, ATTACH_SAFE)) {
+		int code = fresh ? 0 : fit_existing(in, r);
+
+		if (code != 1)
+			return code;
+		hookings_detach(hs, ATTACH_SAFE);
 	}
-	policies_release(policies);
-	return code;
+	if (r->policy)
+		policies_restore(in, policies);
+	return 1;
 }
 
-/* With whom was asked for, or, for the sake of what is new, with whom it is shared already. */
+/* The change has ended; *code says how, and says it afterwards. */
+static void attached(struct instance *in, const struct hookings *hs, bool fresh, int *code)
+{
+	bool half = *code == 2;
+	struct ct_epoch e;
+
+	for (size_t i = 0; i < hs->n; i++)
+		half |= hs->iface[i].half;
+	if (*code && fresh && !half) {
+		pins_remove(in->dir, &in->lock);
+	} else if (*code == 1) {
+		if (!instance_epoch(in, &e))
+			change_end(in, (int)e.life, !half);
+	} else {
+		change_end(in, CT_LIFE_RUNNING, !half);
+	}
+	*code = *code != 0;
+}
+
 static int share(const struct instance *in, const struct request *r)
 {
-	gid_t gid = r->share ? r->group : pins_group(in->dir);
-	int err = r->share || gid ? pins_share(in->dir, gid) : 0;
+	int err = r->share ? pins_share(in->dir, r->group) : 0;
 
-	if (!err)
-		return 0;
-	return fail(strerror(-err), NULL, "sharing %s with group %u", in->dir, gid);
+	return err ? fail(strerror(-err), NULL, "sharing %s", in->dir) : 0;
 }
 
 int cmd_attach(struct instance *in, int argc, char **argv)
@@ -512,13 +368,12 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 	/* Look at the interfaces before anything is made for them. */
 	code = pins_find(in->name, in->dir, sizeof(in->dir)) ? plan_all(NULL, &hs, o.argv, &r) : 0;
 	if (!code) {
-		pins_each(remove_orphan, NULL);
+		pins_each(orphan_remove, NULL);
 		code = prepare(in, &r, &fresh);
 	}
 	if (!code) {
 		code = attach_all(in, &hs, o.argv, &r, fresh);
-		if (code && fresh)
-			pins_remove(in->dir, &in->lock);
+		attached(in, &hs, fresh, &code);
 	}
 	if (!code)
 		code = share(in, &r);
@@ -530,18 +385,30 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 
 static int detach(struct instance *in, struct hookings *hs, bool last, bool keep, bool json)
 {
-	int code = hookings_detach(hs, ATTACH_SAFE);
 	long flows = -1;
+	struct ct_epoch e;
+	int code, life;
 
+	if (instance_epoch(in, &e) || change_begin(in))
+		return 1;
+	/* From here on whoever finds it half done finishes it. */
+	life = !last ? (int)e.life : keep ? CT_LIFE_KEPT : CT_LIFE_ENDING;
+	if (change_life(in, life))
+		return change_end(in, (int)e.life, true) || 1;
+	code = hookings_detach(hs, ATTACH_SAFE);
+	if (code)
+		return code; /* the next command tries again */
 	if (last && !keep) {
 		int err;
 
-		flows = finish(in);
+		flows = instance_end(in);
 		err = pins_remove(in->dir, &in->lock);
 		if (err)
 			code = fail(strerror(-err), NULL, "%s", in->dir);
 		if (flows < 0)
 			code = 1;
+	} else {
+		code = change_end(in, life, true);
 	}
 	if (json) {
 		struct json j;
@@ -601,7 +468,7 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return 1;
 	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) &&
 	    instance_check(in, &st) == -EXDEV && hookings_orphaned(in))
-		return remove_orphan(in->name, in->dir, NULL);
+		return orphan_remove(in->name, in->dir, NULL);
 	if (instance_open(in) || pins_may_remove(in->dir) || instance_lock(in) || instance_open(in))
 		return 1;
 

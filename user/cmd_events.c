@@ -18,6 +18,7 @@
 #include "log.h"
 #include "mapped.h"
 #include "out.h"
+#include "priv.h"
 
 /* How long a quiet ring is slept on before we look whether the instance has gone. */
 #define POLL_MS 200
@@ -278,7 +279,7 @@ static void note_silence(const struct instance *in)
 {
 	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
 
-	if (s && !__atomic_load_n(&s->knob[CT_K_LOG_INVALID], __ATOMIC_RELAXED))
+	if (s && !__atomic_load_n(&s->knob.log_invalid, __ATOMIC_RELAXED))
 		note("log_invalid is 0: no invalid packet will be told (try 'ctloader set "
 		     "log_invalid=255')");
 	mapped_release(s, sizeof(*s));
@@ -286,7 +287,7 @@ static void note_silence(const struct instance *in)
 
 static int follow_instance(struct following *f, const struct instance *in)
 {
-	struct listener l;
+	struct listener l = {};
 	bool drain = false;
 	int code;
 
@@ -329,5 +330,6 @@ int cmd_events(struct instance *in, int argc, char **argv)
 		f.mask = EVENTS_ALL;
 	if (instance_open(in))
 		return 1;
+	priv_settle();
 	return follow_instance(&f, in);
 }

@@ -9,15 +9,18 @@
 #include "mapped.h"
 #include "opts.h"
 #include "out.h"
+#include "repair.h"
+#include "replace.h"
 #include "setting.h"
 
 /* One aligned word: a packet sees the value before or the value after. */
 static void write_value(struct ct_settings *s, const struct change *c)
 {
 	if (c->setting->knob >= 0)
-		__atomic_store_n(&s->knob[c->setting->knob], (uint32_t)c->value, __ATOMIC_RELAXED);
+		__atomic_store_n(&CT_KNOB_OF(s)[c->setting->knob], (uint32_t)c->value,
+				 __ATOMIC_RELAXED);
 	else
-		__atomic_store_n(&s->timeout[c->setting->timeout], c->value * clock_hz(),
+		__atomic_store_n(&CT_TIMEOUT_OF(s)[c->setting->timeout], c->value * clock_hz(),
 				 __ATOMIC_RELAXED);
 }
 
@@ -44,8 +47,7 @@ static void list_settings(void)
 {
 	puts("\nSettings (timeouts are in seconds):");
 	for (int i = 0; i < SETTINGS; i++)
-		if (settings_known[i].name)
-			printf("  %-32s %s\n", settings_known[i].name, settings_known[i].help);
+		printf("  %-32s %s\n", settings_known[i].name, settings_known[i].help);
 }
 
 /* Only -o: both commands have the same options. True to go on; else the command returns *code. */
@@ -80,26 +82,31 @@ static void remember(struct change *changes, size_t *n, const struct change *cha
 		(*n)++;
 }
 
-/* The indices are as large as they were made. 0 or 1, reported. */
-static int check_max(const struct instance *in, const struct change *changes, size_t n)
+/*
+ * Is the table as large as these changes want it? If not, another takes its place, with its flows.
+ * 0 or 1, reported.
+ */
+static int fit_max(const struct instance *in, const struct change *changes, size_t n)
 {
-	struct ct_state *state;
-	char why[80];
-	uint64_t slots;
+	struct replaced what;
+	struct ct_state st;
+	struct ct_epoch e;
+	int code;
 
 	for (; n && changes->setting->knob != CT_K_MAX; n--)
 		changes++;
 	if (!n)
 		return 0;
-	state = mapped(in, "state", sizeof(*state));
-	if (!state)
+	if (instance_check(in, &st) || instance_epoch(in, &e))
 		return 1;
-	slots = __atomic_load_n(&state->max_slots, __ATOMIC_RELAXED);
-	mapped_release(state, sizeof(*state));
-	if (changes->value <= slots)
+	if (changes->value <= st.max_slots)
 		return 0;
-	snprintf(why, sizeof(why), "the table was made for %" PRIu64 " flows", slots);
-	return fail(why, "detach, and attach again with --max", "max=%" PRIu64, changes->value);
+	if (change_begin(in))
+		return 1;
+	code = replace(in, (uint32_t)changes->value, &what);
+	if (code != 2)
+		change_end(in, (int)e.life, true);
+	return code != 0;
 }
 
 static int apply(const struct instance *in, const struct change *changes, size_t n, bool json)
@@ -138,7 +145,9 @@ int cmd_set(struct instance *in, int argc, char **argv)
 			return 2;
 		remember(changes, &n, &change);
 	}
-	if (instance_open(in) || check_max(in, changes, n))
+	/* Locked, so that nobody replaces the settings meanwhile. */
+	if (instance_open(in) || instance_lock(in) || instance_open(in) ||
+	    fit_max(in, changes, n))
 		return 1;
 	return apply(in, changes, n, formats & OUT_JSON);
 }
@@ -150,8 +159,7 @@ static void show_keys(struct out *o, const struct ct_settings *s, int argc, char
 	for (int i = 0; i < argc; i++)
 		show_key(o, s, setting_find(argv[i]));
 	for (int i = 0; i < SETTINGS && !argc; i++)
-		if (settings_known[i].name)
-			show_key(o, s, &settings_known[i]);
+		show_key(o, s, &settings_known[i]);
 }
 
 int cmd_show(struct instance *in, int argc, char **argv)

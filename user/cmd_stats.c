@@ -17,8 +17,6 @@
 #include "opts.h"
 #include "out.h"
 
-#define SLOTS_SIZE (CT_LISTENERS * sizeof(struct ct_listener))
-
 static const struct opt stats_options[] = {
 	{ 'i', "interval", "SECONDS", NULL, "again every so many seconds, with rates" },
 	{ 0 },
@@ -31,7 +29,7 @@ struct sources {
 	int cpus;
 	void *per_cpu; /* room for the value of every CPU */
 	struct ct_state *state;
-	struct ct_listener *slots;
+	struct ct_listeners *listeners;
 	struct ct_settings *settings;
 };
 
@@ -52,7 +50,7 @@ static void sources_close(struct sources *s)
 		close(s->stats);
 	free(s->per_cpu);
 	mapped_release(s->state, sizeof(*s->state));
-	mapped_release(s->slots, SLOTS_SIZE);
+	mapped_release(s->listeners, sizeof(*s->listeners));
 	mapped_release(s->settings, sizeof(*s->settings));
 }
 
@@ -69,9 +67,9 @@ static int sources_open(struct sources *s, const struct instance *in)
 	if (!s->per_cpu)
 		return fail(strerror(errno), NULL, "counters");
 	s->state = mapped(in, "state", sizeof(*s->state));
-	s->slots = mapped(in, "listener_state", SLOTS_SIZE);
+	s->listeners = mapped(in, "listener_state", sizeof(*s->listeners));
 	s->settings = mapped(in, "settings", sizeof(*s->settings));
-	return !(s->state && s->slots && s->settings);
+	return !(s->state && s->listeners && s->settings);
 }
 
 _Static_assert(sizeof(struct ct_stats) % 8 == 0, "the kernel pads each CPU's value to 8 bytes");
@@ -102,18 +100,18 @@ static int take_sample(const struct sources *s, struct sample *now)
 	if (bpf_map_lookup_elem(s->stats, &zero, s->per_cpu))
 		return fail(strerror(errno), NULL, "the counters can't be read");
 	if (mapped_renew(s->in, "state", s->state, sizeof(*s->state)) ||
-	    mapped_renew(s->in, "listener_state", s->slots, SLOTS_SIZE) ||
+	    mapped_renew(s->in, "listener_state", s->listeners, sizeof(*s->listeners)) ||
 	    mapped_renew(s->in, "settings", s->settings, sizeof(*s->settings)))
 		return 1;
 	for (int i = 0; i < s->cpus; i++)
 		add_stats(&now->sum, &cpu[i]);
 	for (int i = 0; i < CT_LISTENERS; i++) {
-		now->delivered += load(&s->slots[i].delivered);
-		now->lost += load(&s->slots[i].lost);
+		now->delivered += load(&s->listeners->slot[i].delivered);
+		now->lost += load(&s->listeners->slot[i].lost);
 	}
 	now->flows = load(&s->state->flows);
 	now->unconfirmed = load(&s->state->unconfirmed);
-	now->max = __atomic_load_n(&s->settings->knob[CT_K_MAX], __ATOMIC_RELAXED);
+	now->max = __atomic_load_n(&s->settings->knob.max, __ATOMIC_RELAXED);
 	now->gc_runs = load(&s->state->gc_runs);
 	now->gc_scanned = load(&s->state->gc_scanned);
 	now->gc_expired = load(&s->state->gc_expired);
@@ -175,26 +173,26 @@ static const struct row {
 	const char *key, *help;
 	unsigned int class; /* of a reason: enum ct_class */
 } class_rows[CT_CLASS_MAX] = {
-#define X(id, key, help) [CT_##id] = { key, help, 0 },
+#define X(id, key, help) [CT_##id] = { #key, help, 0 },
 	CT_CLASSES(X)
 #undef X
 }, reason_rows[CT_R_MAX] = {
-#define X(id, class, key, help) [CT_R_##id] = { key, help, CT_##class },
+#define X(id, class, key, help) [CT_R_##id] = { #key, help, CT_##class },
 	CT_REASONS(X)
 #undef X
 }, end_rows[CT_END_MAX] = {
-#define X(id, key, help) [CT_END_##id] = { key, help, 0 },
+#define X(id, name, help) [CT_END_##id] = { #name, help, 0 },
 	CT_ENDS(X)
 #undef X
 }, counter_rows[CT_C_MAX] = {
-#define X(id, key, help) [CT_C_##id] = { key, help, 0 },
+#define X(id, key, help) [CT_C_##id] = { #key, help, 0 },
 	CT_LIFECYCLE(X)
 	CT_DROPS(X)
 #undef X
 };
 
 static const char *const side_names[CT_SIDES] = {
-#define X(id, name) [CT_##id] = name,
+#define X(id, name) [CT_##id] = #name,
 	CT_HOOK_SIDES(X)
 #undef X
 };
@@ -207,13 +205,22 @@ enum {
 	FIRST_DROP,
 };
 
+/* A counter of the sum at `now`; it has the same place in that of the sample before. */
+static void show_row(struct view *v, const struct row *row, const __u64 *now)
+{
+	const __u64 *before = v->before ? (const __u64 *)&v->before->sum : NULL;
+
+	counter(v, row->key, *now, before ? before[now - (const __u64 *)&v->now->sum] : 0,
+		row->help);
+}
+
 static void show_packets(struct view *v)
 {
 	out_group(&v->out, "packets");
 	for (int side = 0; side < CT_SIDES; side++) {
 		out_group(&v->out, side_names[side]);
 		for (int i = 0; i < CT_CLASS_MAX; i++)
-			COUNTER(v, class_rows[i].key, sum.packets[side][i], class_rows[i].help);
+			show_row(v, &class_rows[i], &CT_PACKETS_OF(&v->now->sum)[side][i]);
 		out_group_end(&v->out);
 	}
 	out_group_end(&v->out);
@@ -223,7 +230,7 @@ static void show_counters(struct view *v, const char *group, int from, int to)
 {
 	out_group(&v->out, group);
 	for (int i = from; i < to; i++)
-		COUNTER(v, counter_rows[i].key, sum.counters[i], counter_rows[i].help);
+		show_row(v, &counter_rows[i], &CT_COUNTER_OF(&v->now->sum)[i]);
 	out_group_end(&v->out);
 }
 
@@ -233,14 +240,14 @@ static void show_reasons(struct view *v, const char *group, enum ct_class class)
 	bool any = v->out.json || v->all;
 
 	for (int i = 1; i < CT_R_MAX; i++)
-		any |= reason_rows[i].class == class && v->now->sum.reasons[i];
+		any |= reason_rows[i].class == class && CT_REASON_OF(&v->now->sum)[i];
 	if (!any)
 		return;
 	out_group(&v->out, group);
 	for (int i = 1; i < CT_R_MAX; i++)
 		if (reason_rows[i].class == class &&
-		    (v->out.json || v->all || v->now->sum.reasons[i]))
-			COUNTER(v, reason_rows[i].key, sum.reasons[i], reason_rows[i].help);
+		    (v->out.json || v->all || CT_REASON_OF(&v->now->sum)[i]))
+			show_row(v, &reason_rows[i], &CT_REASON_OF(&v->now->sum)[i]);
 	out_group_end(&v->out);
 }
 
@@ -248,7 +255,7 @@ static void show_ends(struct view *v)
 {
 	out_group(&v->out, "ends");
 	for (int i = 1; i < CT_END_MAX; i++)
-		COUNTER(v, end_rows[i].key, sum.ends[i], end_rows[i].help);
+		show_row(v, &end_rows[i], &CT_END_OF(&v->now->sum)[i]);
 	out_group_end(&v->out);
 }
 

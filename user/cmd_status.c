@@ -55,7 +55,7 @@ static void show_settings(struct out *o, const struct ct_settings *s, uint64_t m
 		uint64_t value = setting_value(s, setting);
 		const char *word = setting_word(setting, value);
 
-		if (!setting->name || value == (setting->knob == CT_K_MAX ? max : setting->usual))
+		if (value == (setting->knob == CT_K_MAX ? max : setting->usual))
 			continue;
 		if (!begun)
 			out_group(o, "settings");
@@ -160,7 +160,7 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 	}
 	out_group(&o, "table");
 	out_u64(&o, "flows", __atomic_load_n(&st->flows, __ATOMIC_RELAXED), NULL);
-	out_u64(&o, "max", s->knob[CT_K_MAX], NULL);
+	out_u64(&o, "max", s->knob.max, NULL);
 	out_u64(&o, "size", st->max_slots, NULL);
 	out_u64(&o, "unconfirmed", __atomic_load_n(&st->unconfirmed, __ATOMIC_RELAXED), NULL);
 	out_group_end(&o);

@@ -57,19 +57,19 @@ static const char *const event_tags[] = {
 
 static const char *const ends[] = {
 	[CT_END_NONE] = NULL,
-#define X(id, name, help) [CT_END_##id] = name,
+#define X(id, name, help) [CT_END_##id] = #name,
 	CT_ENDS(X)
 #undef X
 };
 
 static const char *const reasons[CT_R_MAX] = {
-#define X(id, class, key, help) [CT_R_##id] = key,
+#define X(id, class, key, help) [CT_R_##id] = #key,
 	CT_REASONS(X)
 #undef X
 };
 
 static const char *const sides[] = {
-#define X(id, name) [CT_##id] = name,
+#define X(id, name) [CT_##id] = #name,
 	CT_HOOK_SIDES(X)
 #undef X
 };

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "pins.h"
 #include "priv.h"
+#include "repair.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -143,6 +144,30 @@ int instance_fd(const struct instance *in, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+int instance_epoch(const struct instance *in, struct ct_epoch *e)
+{
+	int fd = instance_fd(in, "epoch"), err;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info), zero = 0;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno :
+	      info.value_size != sizeof(*e)	      ? -EPROTO :
+	      bpf_map_lookup_elem(fd, &zero, e)	      ? -errno :
+							0;
+	close(fd);
+	return err;
+}
+
+int instance_has(const struct instance *in, const char *name)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", in->dir, name);
+	return access(path, F_OK) ? -errno : 0;
+}
+
 int instance_need(const struct instance *in, const char *name)
 {
 	int fd = instance_fd(in, name);
@@ -207,10 +232,16 @@ int instance_open(struct instance *in)
 	if (priv_check())
 		return 1;
 	err = pins_find(in->name, in->dir, sizeof(in->dir));
+	if (!err && repair_due(in))
+		err = repair(in);
 	if (!err)
 		err = instance_check(in, &st);
+	if (err == -ENOENT)
+		pins_tidy();
 	switch (err) {
 	case 0:
+		if (in->reads)
+			priv_settle();
 		return 0;
 	case -ENOENT:
 		if (geteuid())
@@ -223,7 +254,7 @@ int instance_open(struct instance *in)
 		return pins_report(err);
 	case -EPROTO:
 		return fail("made by another version of ctloader",
-			    "use that version, or detach with it and attach again", "%s", in->dir);
+			    "use that version, or run 'ctloader upgrade'", "%s", in->dir);
 	case -EXDEV:
 		return fail("it belongs to another network namespace", "use --netns", "instance %s",
 			    in->name);

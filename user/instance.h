@@ -39,7 +39,11 @@ uint64_t netns_cookie(void);
  * -ENOENT: nothing, or not whole; -EPROTO: of another build; -EXDEV: of another namespace.
  */
 int instance_check(const struct instance *in, struct ct_state *st);
-/* Find the pinned instance. Reports when there is none, or it is of another build; 0 or 1. */
+/* Its map `epoch`, whatever build it is of. 0 or -errno. */
+int instance_epoch(const struct instance *in, struct ct_epoch *e);
+/* Is this pin there? 0, -ENOENT, -errno. */
+int instance_has(const struct instance *in, const char *name);
+/* Find the pinned instance, and put it right if its last loader died at work. Reports when there is none, or it is of another build; 0 or 1. */
 int instance_open(struct instance *in);
 /* A pinned map or program by its path below the instance, e.g. "ct4", "progs/ct_ctl_get". fd or -errno. */
 int instance_fd(const struct instance *in, const char *name);

@@ -17,10 +17,6 @@
 #include "mapped.h"
 #include "pins.h"
 
-#define SLOTS_SIZE (CT_LISTENERS * sizeof(struct ct_listener))
-
-_Static_assert(sizeof(struct ct_listener) % 8 == 0, "elements of an array are 8-byte aligned");
-
 /* --- the lock of the instance ---------------------------------------------------------------- */
 
 /*
@@ -38,7 +34,7 @@ static int lock_to_leave(const struct listener *l)
 
 		if (!flock(fd, LOCK_EX | LOCK_NB))
 			return fd;
-		if (__atomic_load_n(&l->slots[l->slot].closed, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&l->all->slot[l->slot].closed, __ATOMIC_ACQUIRE))
 			break;
 		nanosleep(&pause, NULL);
 	}
@@ -55,13 +51,13 @@ static void slot_path(const struct instance *in, unsigned int slot, char *path, 
 }
 
 /* What any listener wants: the one word every packet looks at. Called with the instance locked. */
-static void update_listening(struct ct_state *state, const struct ct_listener *slots)
+static void update_listening(struct ct_listeners *all)
 {
 	uint32_t any = 0;
 
 	for (unsigned int i = 0; i < CT_LISTENERS; i++)
-		any |= __atomic_load_n(&slots[i].mask, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&state->listening, any, __ATOMIC_SEQ_CST);
+		any |= __atomic_load_n(&all->slot[i].mask, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&all->listening, any, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -88,14 +84,14 @@ static int lock_slot(const struct instance *in, unsigned int slot)
  * Nobody listens here. After the delete no program has the ring any more: the kernel waits for
  * those in flight when an element of a map of maps goes.
  */
-static void clear_slot(struct ct_listener *slots, int rings, unsigned int slot)
+static void clear_slot(struct ct_listeners *all, int rings, unsigned int slot)
 {
-	__atomic_store_n(&slots[slot].mask, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&all->slot[slot].mask, 0, __ATOMIC_SEQ_CST);
 	bpf_map_delete_elem(rings, &slot);
 }
 
 /* Free the slot if its listener died. Whether a listener lives there. */
-static bool reap_slot(const struct instance *in, struct ct_listener *slots, int rings,
+static bool reap_slot(const struct instance *in, struct ct_listeners *all, int rings,
 		      unsigned int slot)
 {
 	char path[PATH_MAX + 16];
@@ -103,8 +99,8 @@ static bool reap_slot(const struct instance *in, struct ct_listener *slots, int 
 
 	if (fd < 0 && fd != -ENOENT)
 		return true;
-	if (fd >= 0 || __atomic_load_n(&slots[slot].mask, __ATOMIC_RELAXED))
-		clear_slot(slots, rings, slot);
+	if (fd >= 0 || __atomic_load_n(&all->slot[slot].mask, __ATOMIC_RELAXED))
+		clear_slot(all, rings, slot);
 	if (fd >= 0) {
 		slot_path(in, slot, path, sizeof(path));
 		rmdir(path);
@@ -113,36 +109,33 @@ static bool reap_slot(const struct instance *in, struct ct_listener *slots, int 
 	return false;
 }
 
-static int reap(const struct instance *in, struct ct_state *state, struct ct_listener *slots,
-		int rings)
+static int reap(const struct instance *in, struct ct_listeners *all, int rings)
 {
 	int living = 0;
 
 	for (unsigned int i = 0; i < CT_LISTENERS; i++)
-		living += reap_slot(in, slots, rings, i);
-	update_listening(state, slots);
+		living += reap_slot(in, all, rings, i);
+	update_listening(all);
 	return living;
 }
 
 int listeners_reap(const struct instance *in)
 {
-	struct ct_listener *slots = mapped(in, "listener_state", SLOTS_SIZE);
-	struct ct_state *state = mapped(in, "state", sizeof(*state));
+	struct ct_listeners *all = mapped(in, "listener_state", sizeof(*all));
 	int rings = instance_fd(in, "listeners"), lock = -1;
-	int living = slots && state ? 0 : -EIO; /* reported */
+	int living = all ? 0 : -EIO; /* reported */
 
 	if (!living && rings < 0)
 		living = rings;
 	if (!living && in->lock < 0)
 		living = pins_lock(in->dir, &lock);
 	if (!living)
-		living = reap(in, state, slots, rings);
+		living = reap(in, all, rings);
 	if (lock >= 0)
 		close(lock);
 	if (rings >= 0)
 		close(rings);
-	mapped_release(state, sizeof(*state));
-	mapped_release(slots, SLOTS_SIZE);
+	mapped_release(all, sizeof(*all));
 	return living;
 }
 
@@ -177,7 +170,7 @@ static int claim_slot(struct listener *l)
 /* Begin from zero, then the ring, then the mask: programs look at them in the other order. */
 static int register_ring(struct listener *l, uint32_t mask)
 {
-	struct ct_listener *mine = &l->slots[l->slot];
+	struct ct_listener *mine = &l->all->slot[l->slot];
 
 	__atomic_store_n(&mine->mask, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->closed, 0, __ATOMIC_SEQ_CST);
@@ -186,7 +179,7 @@ static int register_ring(struct listener *l, uint32_t mask)
 	if (bpf_map_update_elem(l->rings, &l->slot, &l->ring, BPF_ANY))
 		return fail(strerror(errno), NULL, "the ring can't be registered");
 	__atomic_store_n(&mine->mask, mask, __ATOMIC_SEQ_CST);
-	update_listening(l->state, l->slots);
+	update_listening(l->all);
 	return 0;
 }
 
@@ -196,15 +189,15 @@ static int register_ring(struct listener *l, uint32_t mask)
  */
 static uint64_t give_back(struct listener *l)
 {
-	struct ct_listener *mine = &l->slots[l->slot];
+	struct ct_listener *mine = &l->all->slot[l->slot];
 	char path[PATH_MAX + 16];
 	uint64_t lost;
 
-	clear_slot(l->slots, l->rings, l->slot);
+	clear_slot(l->all, l->rings, l->slot);
 	lost = __atomic_load_n(&mine->lost, __ATOMIC_ACQUIRE);
 	/* When the instance goes, whoever detaches it has no more use for the word, nor have we. */
 	if (!__atomic_load_n(&mine->closed, __ATOMIC_ACQUIRE))
-		update_listening(l->state, l->slots);
+		update_listening(l->all);
 	slot_path(l->in, l->slot, path, sizeof(path));
 	rmdir(path);
 	close(l->dir);
@@ -231,7 +224,7 @@ static int take_record(void *ctx, void *data, size_t size)
 	uint64_t missing;
 
 	/* A record of a kind we do not know, or of a program older than its oldest: it counts. */
-	if (size < sizeof(*ev) || ev->length < sizeof(*ev) || ev->type >= CT_EV_MAX) {
+	if (size < l->least || ev->length < l->least || ev->type >= CT_EV_MAX) {
 		l->seq++;
 		return 0;
 	}
@@ -251,7 +244,7 @@ static void last_losses(struct listener *l, uint64_t lost)
 
 int listener_poll(struct listener *l, int timeout_ms)
 {
-	const struct ct_listener *mine = &l->slots[l->slot];
+	const struct ct_listener *mine = &l->all->slot[l->slot];
 	int n = ring_buffer__poll(l->reader, timeout_ms);
 	bool closed;
 
@@ -277,8 +270,7 @@ static void release(struct listener *l)
 		close(l->ring);
 	if (l->rings >= 0)
 		close(l->rings);
-	mapped_release(l->state, sizeof(*l->state));
-	mapped_release(l->slots, SLOTS_SIZE);
+	mapped_release(l->all, sizeof(*l->all));
 }
 
 /* The maps of the instance and the ring. 0 or 1, reported. */
@@ -287,9 +279,8 @@ static int acquire(struct listener *l, uint32_t ring_bytes)
 	l->rings = instance_need(l->in, "listeners");
 	if (l->rings < 0)
 		return 1;
-	l->slots = mapped(l->in, "listener_state", SLOTS_SIZE);
-	l->state = mapped(l->in, "state", sizeof(*l->state));
-	if (!l->slots || !l->state)
+	l->all = mapped(l->in, "listener_state", sizeof(*l->all));
+	if (!l->all)
 		return 1;
 	l->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_events", 0, 0, ring_bytes, NULL);
 	if (l->ring < 0)
@@ -303,12 +294,13 @@ static int acquire(struct listener *l, uint32_t ring_bytes)
 int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 		  uint32_t ring_bytes, listener_fn *each, void *arg)
 {
-	int lock, err;
+	int lock = -1, err;
 
 	*l = (struct listener){
 		.in = in, .dir = -1, .ring = -1, .rings = -1, .each = each, .arg = arg,
+		.least = l->least ? l->least : sizeof(struct ct_event),
 	};
-	err = pins_lock(in->dir, &lock);
+	err = in->lock >= 0 ? 0 : pins_lock(in->dir, &lock);
 	if (err == -ENOENT)
 		return fail("not loaded", "run 'ctloader attach' first", "table");
 	if (err)
@@ -317,7 +309,7 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 	err = acquire(l, ring_bytes);
 	if (err)
 		goto out;
-	reap(in, l->state, l->slots, l->rings);
+	reap(in, l->all, l->rings);
 	err = claim_slot(l);
 	if (err)
 		goto out;
@@ -325,7 +317,8 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 	if (err)
 		give_back(l);
 out:
-	close(lock);
+	if (lock >= 0)
+		close(lock);
 	if (err)
 		release(l);
 	return err;
@@ -333,7 +326,7 @@ out:
 
 void listener_close(struct listener *l, bool drain)
 {
-	int lock = lock_to_leave(l);
+	int lock = l->in->lock >= 0 ? -1 : lock_to_leave(l);
 	uint64_t lost = give_back(l);
 
 	if (lock >= 0)

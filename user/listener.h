@@ -10,6 +10,7 @@
 #define LISTENER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../include/ct_config.h"
@@ -30,8 +31,8 @@ struct listener {
 	int dir;                    /* locked: the slot is ours; -1: not registered */
 	int ring, rings;            /* our ring, and the map of all */
 	struct ring_buffer *reader;
-	struct ct_listener *slots;  /* the map `listener_state` */
-	struct ct_state *state;     /* the map `state` */
+	struct ct_listeners *all;   /* the map `listener_state` */
+	size_t least;               /* bytes of the shortest record that is one; 0: a struct ct_event */
 	uint64_t seq;               /* of the last record */
 	uint64_t lost;              /* reported so far */
 	listener_fn *each;

@@ -12,19 +12,20 @@
 #include "priv.h"
 
 /*
- * Capabilities at times: SYS_ADMIN enters the namespace of --netns, mounts, and finds a program by
- * its id; SYS_PTRACE and SYS_CHROOT are for the mounts of the namespace we come from (pins.h);
- * CHOWN gives pins to the group of --group.
+ * Capabilities. Every command may have to put right what a loader that died has left, for which
+ * most have theirs at times only. SYS_ADMIN enters the namespace of --netns, mounts, and finds
+ * programs and types by their ids; SYS_PTRACE and SYS_CHROOT are for the mounts of the namespace we
+ * come from (pins.h); CHOWN gives pins to the group of --group.
  */
-#define TO_LOOK { .at_times = CAP(SYS_ADMIN) | CAP(SYS_PTRACE) }
-#define TO_LOOK_CLOSER { .uses = CAP(BPF), .at_times = CAP(SYS_ADMIN) | CAP(SYS_PTRACE) }
-#define TO_LISTEN { .needs = CAP(BPF), .at_times = CAP(SYS_ADMIN) | CAP(SYS_PTRACE) }
-#define TO_LOAD                                                                                    \
-	{ .needs = CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON),                                       \
-	  .at_times = CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(SYS_CHROOT) | CAP(CHOWN) }
-#define TO_UNLOAD                                                                                  \
-	{ .needs = CAP(BPF) | CAP(NET_ADMIN),                                                      \
-	  .at_times = CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(SYS_CHROOT) }
+#define LOADING	  (CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON))
+#define REPAIRING (LOADING | CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(SYS_CHROOT) | CAP(CHOWN))
+
+#define TO_LOOK	       { .at_times = REPAIRING }
+#define TO_LOOK_CLOSER { .uses = CAP(BPF), .at_times = REPAIRING }
+#define TO_LISTEN      { .needs = CAP(BPF), .at_times = REPAIRING }
+#define TO_LOAD	       { .needs = LOADING, .at_times = REPAIRING }
+#define TO_UPGRADE     { .needs = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
+#define TO_UNLOAD      { .needs = CAP(BPF) | CAP(NET_ADMIN), .at_times = REPAIRING }
 
 static const struct command {
 	const char *name;
@@ -34,14 +35,21 @@ static const struct command {
 	const char *synopsis;
 	const char *help;
 } commands[] = {
-	{ "attach", cmd_attach, false, TO_LOAD, "[OPTIONS] IFACE...", "Track the packets of interfaces." },
-	{ "detach", cmd_detach, false, TO_UNLOAD, "[--keep] [IFACE...|--all]", "Stop tracking them." },
-	{ "status", cmd_status, true, TO_LOOK_CLOSER, "[-o json]", "Show interfaces, programs, table and settings." },
+	{ "attach", cmd_attach, false, TO_LOAD, "[OPTIONS] IFACE...",
+	  "Track the packets of interfaces." },
+	{ "detach", cmd_detach, false, TO_UNLOAD, "[--keep] [IFACE...|--all]",
+	  "Stop tracking them." },
+	{ "upgrade", cmd_upgrade, false, TO_UPGRADE, "[-o json]",
+	  "Replace the programs by this build's, keeping every flow." },
+	{ "status", cmd_status, true, TO_LOOK_CLOSER, "[-o json]",
+	  "Show interfaces, programs, table and settings." },
 	{ "list", cmd_list, true, TO_LOOK, "[FILTER] [-o LIST]", "Show the flows in the table." },
-	{ "get", cmd_get, true, TO_LOOK, "TUPLE [-o LIST]", "Show one flow; either direction finds it." },
+	{ "get", cmd_get, true, TO_LOOK, "TUPLE [-o LIST]",
+	  "Show one flow; either direction finds it." },
 	{ "count", cmd_count, true, TO_LOOK, "[FILTER] [-o json]", "Print the number of flows." },
 	{ "flush", cmd_flush, false, TO_LOOK, "[-o json]", "Delete every flow." },
-	{ "events", cmd_events, false, TO_LISTEN, "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [-o LIST]",
+	{ "events", cmd_events, false, TO_LISTEN,
+	  "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [-o LIST]",
 	  "Follow what happens to flows." },
 	{ "stats", cmd_stats, true, TO_LOOK, "[--interval SECONDS] [-o json]", "Show the counters." },
 	{ "set", cmd_set, false, TO_LOOK, "KEY=VALUE... [-o json]", "Change settings, in force at once." },

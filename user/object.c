@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 /* bpf_xdp_load_bytes() is the youngest thing that the programs can't do without. */
 #define KERNEL_MAJOR 5
 #define KERNEL_MINOR 18
+
+const char *const stage_arrays[STAGE_ARRAYS] = { "xdp_stages", "tc_stages" };
 
 uint32_t object_default_max(void)
 {
@@ -47,32 +50,73 @@ static int too_old(void)
 	return fail(needs, NULL, "Linux %s", u.release);
 }
 
-static int fill_settings(struct ct_bpf *skel, const struct object_options *options, uint32_t max)
+void object_defaults(struct ct_settings *s, uint32_t max)
 {
-	struct ct_settings s = { .hz = clock_hz() };
-	struct ct_state st = {
+	memset(s, 0, sizeof(*s));
+	s->hz = clock_hz();
+#define X(id, key, seconds, help) s->timeout.key = (uint64_t)(seconds) * s->hz;
+	CT_TIMEOUTS(X)
+#undef X
+#define X(id, key, value, largest, help) s->knob.key = value;
+	CT_KNOBS(X)
+#undef X
+	s->knob.max = max;
+}
+
+uint64_t object_build(void)
+{
+	static uint64_t build;
+	const unsigned char *elf;
+	size_t size;
+
+	if (build)
+		return build;
+	elf = ct_bpf__elf_bytes(&size);
+	build = 0xcbf29ce484222325; /* FNV-1a */
+	for (size_t i = 0; i < size; i++)
+		build = (build ^ elf[i]) * 0x100000001b3;
+	return build;
+}
+
+void object_state(struct ct_state *st, uint32_t max)
+{
+	*st = (struct ct_state){
 		.max_slots = max,
 		.netns = netns_cookie(),
 		.abi = CT_ABI,
+		.abi_oldest = CT_ABI_OLDEST,
+		.build = object_build(),
 	};
-	__u32 zero = 0;
+}
 
-#define X(id, key, seconds, help) s.timeout[CT_T_##id] = (uint64_t)(seconds) * s.hz;
-	CT_TIMEOUTS(X)
-#undef X
-#define X(id, key, value, largest, help) s.knob[CT_K_##id] = value;
-	CT_KNOBS(X)
-#undef X
-	s.knob[CT_K_MAX] = max;
-	s.knob[CT_K_DROP_INVALID] = options->drop_invalid;
-	if (bpf_map_update_elem(bpf_map__fd(skel->maps.settings), &zero, &s, BPF_ANY) ||
-	    bpf_map_update_elem(bpf_map__fd(skel->maps.state), &zero, &st, BPF_ANY))
-		return -errno;
-	return 0;
+int object_put(const struct ct_bpf *skel, const char *map, const void *value)
+{
+	int fd = bpf_object__find_map_fd_by_name(skel->obj, map);
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(fd, &zero, value, BPF_ANY) ? -errno : 0;
+}
+
+static int fill_settings(struct ct_bpf *skel, const struct object_options *options, uint32_t max,
+			 const struct ct_secrets *secrets)
+{
+	struct ct_settings s;
+	struct ct_state st;
+	int err;
+
+	object_defaults(&s, max);
+	s.knob.drop_invalid = options->drop_invalid;
+	object_state(&st, max);
+	err = object_put(skel, "settings", &s);
+	if (!err)
+		err = object_put(skel, "state", &st);
+	if (!err)
+		err = object_put(skel, "secrets", secrets);
+	return err;
 }
 
 /* The last stage first: from the moment `in` is there, so is all that it leads to. */
-static int fill_stages(struct ct_bpf *skel)
+int object_fill_stages(struct ct_bpf *skel)
 {
 	const struct {
 		struct bpf_map *stages;
@@ -94,41 +138,50 @@ static int fill_stages(struct ct_bpf *skel)
 	return 0;
 }
 
-/* Maps of ours, not libbpf's for .rodata and .bss: those belong to the programs. */
-static bool map_pinned(const struct bpf_map *map)
+const char *object_pin_name(const struct bpf_map *map)
 {
-	return !bpf_map__is_internal(map);
+	const char *name = bpf_map__name(map);
+
+	/* libbpf's .rodata and .bss belong to the programs; the name of .data.epoch is no file's. */
+	if (!bpf_map__is_internal(map))
+		return name;
+	return strstr(name, ".data.epoch") ? "epoch" : NULL;
 }
 
-static int pin(const struct instance *in, struct ct_bpf *skel)
+int object_pin(struct ct_bpf *skel, const char *dir)
 {
 	char path[PATH_MAX + 128];
 	struct bpf_program *prog;
 	struct bpf_map *map;
 
-	static const char *const dirs[] = { PIN_PROGS, PIN_LINKS };
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", in->dir, dirs[i]);
-		if (mkdir(path, 0700))
-			return -errno;
-	}
+	snprintf(path, sizeof(path), "%s/" PIN_PROGS, dir);
+	if (mkdir(path, 0700))
+		return -errno;
 	bpf_object__for_each_program(prog, skel->obj) {
-		snprintf(path, sizeof(path), "%s/" PIN_PROGS "/%s", in->dir,
-			 bpf_program__name(prog));
+		snprintf(path, sizeof(path), "%s/" PIN_PROGS "/%s", dir, bpf_program__name(prog));
 		if (bpf_obj_pin(bpf_program__fd(prog), path))
 			return -errno;
 	}
 	/* `state` last: an instance without it is not whole, and is made anew by the next attach. */
 	bpf_object__for_each_map(map, skel->obj) {
-		if (!map_pinned(map) || map == skel->maps.state)
+		if (!object_pin_name(map) || map == skel->maps.state)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", in->dir, bpf_map__name(map));
+		snprintf(path, sizeof(path), "%s/%s", dir, object_pin_name(map));
 		if (bpf_obj_pin(bpf_map__fd(map), path))
 			return -errno;
 	}
-	snprintf(path, sizeof(path), "%s/state", in->dir);
+	snprintf(path, sizeof(path), "%s/state", dir);
 	return bpf_obj_pin(bpf_map__fd(skel->maps.state), path) ? -errno : 0;
+}
+
+static int pin(const struct instance *in, struct ct_bpf *skel)
+{
+	char path[PATH_MAX + 128];
+
+	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
+	if (mkdir(path, 0700))
+		return -errno;
+	return object_pin(skel, in->dir);
 }
 
 int object_start_sweep(const struct instance *in)
@@ -192,7 +245,7 @@ static uint32_t ip_summed_bit(void)
 	return bit > 0 ? (uint32_t)bit : 0;
 }
 
-static int report_load(int err)
+int object_report(int err)
 {
 	if (err == -EPERM || err == -EACCES)
 		return fail("permission denied", "run as root, or with CAP_BPF, CAP_NET_ADMIN and "
@@ -213,57 +266,96 @@ static uint32_t fragments_most(void)
 	return cpus > 4 ? 256 * (uint32_t)cpus : 1024;
 }
 
-int object_load(const struct instance *in, const struct object_options *options)
+void object_set_max(struct ct_bpf *skel, uint32_t max)
 {
-	uint32_t max = options->max ? options->max : object_default_max();
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	struct bpf_program *prog;
-	struct ct_bpf *skel;
-	int err;
-
-	if (too_old())
-		return 1;
-	/* For kernels before 5.11; without the right to do so it may still be enough. */
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-
-	skel = ct_bpf__open();
-	if (!skel)
-		return report_load(-errno);
 	bpf_map__set_max_entries(skel->maps.ct4, max);
 	bpf_map__set_max_entries(skel->maps.ct6, max);
 	bpf_map__set_max_entries(skel->maps.index4, max);
 	bpf_map__set_max_entries(skel->maps.index6, max);
 	bpf_map__set_max_entries(skel->maps.free4, max);
 	bpf_map__set_max_entries(skel->maps.free6, max);
+}
+
+struct ct_bpf *object_open(void)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct bpf_program *prog;
+	struct ct_bpf *skel;
+
+	if (too_old())
+		return NULL;
+	/* For kernels before 5.11; without the right to do so it may still be enough. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+
+	skel = ct_bpf__open();
+	if (!skel) {
+		object_report(-errno);
+		return NULL;
+	}
 	bpf_map__set_max_entries(skel->maps.fragments, fragments_most());
 	/* All programs of an array need the same type of attachment: none serves every kernel. */
 	bpf_object__for_each_program(prog, skel->obj)
 		bpf_program__set_expected_attach_type(prog, 0);
-	if (getrandom((void *)skel->rodata->ct_salt, sizeof(skel->rodata->ct_salt), 0) < 0 ||
-	    getrandom((void *)&skel->rodata->ct_magic, sizeof(skel->rodata->ct_magic), 0) < 0)
-		err = -errno;
-	else
-		err = 0;
 	skel->rodata->ct_ip_summed = ip_summed_bit();
 #if !defined(__x86_64__) && !defined(__i386__)
 	skel->rodata->ct_weak_memory = true;
 #endif
+	return skel;
+}
+
+struct bpf_object *object_bpf(const struct ct_bpf *skel)
+{
+	return skel->obj;
+}
+
+int object_verify(struct ct_bpf *skel, const struct ct_secrets *secrets, uint32_t epoch)
+{
+	memcpy((void *)skel->rodata->ct_salt, secrets->salt, sizeof(secrets->salt));
+	skel->rodata->ct_magic = secrets->magic;
+	skel->rodata->ct_epoch_own = epoch;
+	return ct_bpf__load(skel);
+}
+
+uint32_t *object_epoch(const struct ct_bpf *skel)
+{
+	return skel->data_epoch->ct_epoch;
+}
+
+void object_close(struct ct_bpf *skel)
+{
+	ct_bpf__destroy(skel);
+}
+
+int object_load(const struct instance *in, const struct object_options *options)
+{
+	uint32_t max = options->max ? options->max : object_default_max();
+	struct ct_secrets secrets = {};
+	struct ct_bpf *skel = object_open();
+	int err;
+
+	if (!skel)
+		return 1;
+	object_set_max(skel, max);
+	err = getrandom(&secrets, offsetof(struct ct_secrets, pad), 0) < 0 ? -errno : 0;
 	if (!err)
-		err = ct_bpf__load(skel);
+		err = object_verify(skel, &secrets, 1);
 	if (!err)
-		err = fill_settings(skel, options, max);
+		err = fill_settings(skel, options, max, &secrets);
 	if (!err)
-		err = fill_stages(skel);
+		err = object_fill_stages(skel);
 	if (err) {
-		report_load(err);
+		object_report(err);
 		goto out;
 	}
+	/* Until the first interface is attached nobody is to take it for an instance. */
+	*(struct ct_epoch *)skel->data_epoch->ct_epoch =
+		(struct ct_epoch){ .now = 1, .life = CT_LIFE_MAKING, .changing = 1 };
 	err = pin(in, skel);
 	if (err)
 		fail(strerror(-err), NULL, "pinning to %s", in->dir);
 	else
 		err = object_start_sweep(in);
 out:
-	ct_bpf__destroy(skel);
+	object_close(skel);
 	return err ? 1 : 0;
 }

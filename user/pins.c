@@ -181,7 +181,9 @@ static pid_t home(void)
 	/* Every path through /proc/PID/root takes it, too. */
 	priv_raise(CAP_SYS_PTRACE);
 	known = find_home(&home_seen);
-	if (!known)
+	if (known)
+		priv_keep(CAP(SYS_PTRACE));
+	else
 		priv_lower(CAP_SYS_PTRACE);
 	return known;
 }
@@ -285,12 +287,12 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
  * Lock what is at `path`, a file or directory, opened with `flags`: a descriptor, whose closing
  * unlocks. The wait for somebody else is bounded: -EBUSY. -ENOENT if it has gone meanwhile.
  */
-static int lock_path(const char *path, int flags)
+static int lock_path(const char *path, int flags, int wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
 	mode_t type = flags & O_DIRECTORY ? S_IFDIR : S_IFREG;
 
-	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
+	for (int waited = 0; waited <= wait_ms; waited += 20) {
 		struct stat opened, named;
 		int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600), err;
 
@@ -314,7 +316,8 @@ static int lock_path(const char *path, int flags)
 			return -ENOENT;
 		}
 		close(fd);
-		nanosleep(&pause, NULL);
+		if (waited < wait_ms)
+			nanosleep(&pause, NULL);
 	}
 	return -EBUSY;
 }
@@ -328,7 +331,7 @@ static int make_dir(const char *path)
 }
 
 /* The directory above the instances where they are made, by somebody who can't write to /run. */
-static int lock_top(void)
+static int lock_top(int wait_ms)
 {
 	char top[PATH_MAX];
 	int err;
@@ -339,7 +342,7 @@ static int lock_top(void)
 	snprintf(top, sizeof(top), "%s" SUBDIR, place());
 	if (!err)
 		err = make_dir(top);
-	return err ? err : lock_path(top, O_RDONLY | O_DIRECTORY);
+	return err ? err : lock_path(top, O_RDONLY | O_DIRECTORY, wait_ms);
 }
 
 /*
@@ -347,12 +350,12 @@ static int lock_top(void)
  * under a lock that only root can take, because whoever can open it can hold us up. Others than
  * root mount nothing, and are by themselves in a top directory.
  */
-static int lock_run(void)
+static int lock_run(int wait_ms)
 {
 	int fd;
 
 	do
-		fd = geteuid() ? lock_top() : lock_path(RUN_LOCK, O_RDWR | O_CREAT);
+		fd = geteuid() ? lock_top(wait_ms) : lock_path(RUN_LOCK, O_RDWR | O_CREAT, wait_ms);
 	while (fd == -ENOENT && !access("/run", F_OK));
 	return fd;
 }
@@ -441,9 +444,9 @@ static int unmount_own(void)
 
 /* --- instances -------------------------------------------------------------------------------- */
 
-int pins_lock(const char *dir, int *lock)
+static int lock_dir(const char *dir, int *lock, int wait_ms)
 {
-	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY);
+	int fd = lock_path(dir, O_RDONLY | O_DIRECTORY, wait_ms);
 
 	if (fd < 0)
 		return fd;
@@ -451,8 +454,17 @@ int pins_lock(const char *dir, int *lock)
 	return 0;
 }
 
-/* Remove the directory above the instances if it is there and empty, then the mount if it is ours.
- */
+int pins_lock(const char *dir, int *lock)
+{
+	return lock_dir(dir, lock, LOCK_WAIT_MS);
+}
+
+int pins_try_lock(const char *dir, int *lock)
+{
+	return lock_dir(dir, lock, 0);
+}
+
+/* Remove the directory above the instances if it is there and empty, then the mount if it is ours. */
 static void remove_top(const char *top)
 {
 	if ((!rmdir(top) || errno == ENOENT) && strstr(top, OWN "/"))
@@ -461,7 +473,7 @@ static void remove_top(const char *top)
 
 static int make_dirs(const char *name, char *dir, size_t size)
 {
-	int run = lock_run(), err = 0;
+	int run = lock_run(LOCK_WAIT_MS), err = 0;
 	char top[PATH_MAX];
 
 	if (run < 0)
@@ -515,13 +527,38 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+void pins_tidy(void)
+{
+	char top[PATH_MAX];
+	int run;
+
+	if (geteuid())
+		return; /* to look is not to make what the lock would need */
+	/* place_path(2) and (3) are our own mount. */
+	if (access(RUN_LOCK, F_OK) && !is_bpffs(place_path(2)) && !is_bpffs(place_path(3)))
+		return;
+	run = lock_run(0);
+	if (run < 0)
+		return;
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!is_bpffs(place_path(i)))
+			continue;
+		snprintf(top, sizeof(top), "%s" SUBDIR, place_path(i));
+		remove_top(top);
+	}
+	unlock_run(run);
+}
+
 int pins_remove(const char *dir, int *lock)
 {
-	int run = lock_run(), err = 0;
-	char top[PATH_MAX];
+	int run = lock_run(LOCK_WAIT_MS), err = 0;
+	char top[PATH_MAX], state[PATH_MAX + 8];
 
 	if (run < 0)
 		return run;
+	/* What makes it an instance goes first: whatever stays if we die is none. */
+	snprintf(state, sizeof(state), "%s/state", dir);
+	unlink(state);
 	/* Nobody can find the directory any more when it is unlocked: who waits looks again. */
 	if (nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
 		err = errno == ENOENT ? 0 : -errno;
@@ -642,14 +679,14 @@ static int open_above(const char *dir)
 
 int pins_share(const char *dir, gid_t gid)
 {
-	int run = lock_run(), err = 0;
+	int run = lock_run(LOCK_WAIT_MS), err = 0;
 	char path[PATH_MAX + 64];
 
 	if (run < 0)
 		return run;
 	priv_raise(CAP_CHOWN);
-	/* Closed until all is as it is to be. */
-	if (chmod(dir, 0700))
+	/* Closed until all is another's. */
+	if (pins_group(dir) != gid && chmod(dir, 0700))
 		err = -errno;
 	for (size_t i = 0; i < COUNT(shared_files) && !err; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, shared_files[i]);

@@ -33,6 +33,10 @@ int pins_make(const char *name, char *dir, size_t size, int *lock);
 int pins_report(int err);
 /* Lock an instance's directory that exists. Likewise; -ENOENT if it has gone meanwhile. */
 int pins_lock(const char *dir, int *lock);
+/* The same, without waiting: -EBUSY. */
+int pins_try_lock(const char *dir, int *lock);
+/* Take away what a loader that died has left of the places for pins: a mount without an instance. */
+void pins_tidy(void);
 /*
  * Remove the instance's directory with everything in it, and the mount if it was ours and the
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.

@@ -27,6 +27,7 @@ static const struct {
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
 static uint64_t permitted, effective, needed;
+static uint64_t constant; /* of those in force what priv_lower() leaves there */
 static bool limited; /* else all that there was is in force */
 
 /* --- the environment -------------------------------------------------------------------------- */
@@ -100,8 +101,6 @@ static uint64_t substitutes(uint64_t caps)
 
 void priv_limit(const struct privileges *p)
 {
-	uint64_t constant;
-
 	caps_get();
 	needed = p->needs;
 	constant = p->needs | p->uses | substitutes(p->needs | p->uses);
@@ -136,7 +135,15 @@ void priv_raise(int cap)
 
 void priv_lower(int cap)
 {
-	effective &= ~(1ULL << cap);
+	effective &= ~(1ULL << cap) | constant;
+	if (limited)
+		caps_set();
+}
+
+void priv_keep(uint64_t caps)
+{
+	constant |= caps | substitutes(caps);
+	effective |= permitted & constant;
 	if (limited)
 		caps_set();
 }
@@ -160,10 +167,26 @@ int priv_check(void)
 
 	if (substitutes(missing))
 		missing &= ~(CAP(BPF) | CAP(PERFMON));
-	if (!missing)
+	if (!limited || !missing)
 		return 0;
 	list_caps(missing, what, sizeof(what));
 	list_caps(needed, all, sizeof(all));
 	snprintf(todo, sizeof(todo), "run as root, or with %s", all);
 	return fail("permission denied", todo, "%s missing", what);
+}
+
+int priv_need(uint64_t caps)
+{
+	if (!limited)
+		return 0;
+	needed |= caps;
+	priv_keep(caps);
+	return priv_check();
+}
+
+void priv_settle(void)
+{
+	permitted = effective;
+	if (limited)
+		caps_set();
 }

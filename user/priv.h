@@ -25,6 +25,10 @@ void priv_start(void);
 void priv_limit(const struct privileges *p);
 /* Is all there that the command needs? Reports what is missing. 0 or 1. */
 int priv_check(void);
+/* The same for what can't be done without. Reports what is missing. 0 or 1. */
+int priv_need(uint64_t caps);
+/* From here on nothing is raised any more: what is not in force goes. */
+void priv_settle(void);
 /* Has this process one of the capabilities it kept, raised or not? */
 bool priv_has(int cap);
 /* Has it none at all, nor root's files? Then there is nothing that others could make it misuse. */
@@ -32,5 +36,7 @@ bool priv_none(void);
 /* Put one into force, as far as it is there; and out of force again. */
 void priv_raise(int cap);
 void priv_lower(int cap);
+/* Put them into force, as far as they are there, for good. */
+void priv_keep(uint64_t caps);
 
 #endif

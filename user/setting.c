@@ -15,10 +15,10 @@
 #define SECONDS_MOST  INT32_MAX
 
 const struct setting settings_known[SETTINGS] = {
-#define X(id, name, seconds, help) { name, CT_T_##id, -1, seconds, SECONDS_MOST, help },
+#define X(id, key, seconds, help) { #key, CT_T_##id, -1, seconds, SECONDS_MOST, help },
 	CT_TIMEOUTS(X)
 #undef X
-#define X(id, name, value, largest, help) { name, -1, CT_K_##id, value, largest, help },
+#define X(id, key, value, largest, help) { #key, -1, CT_K_##id, value, largest, help },
 	CT_KNOBS(X)
 #undef X
 };
@@ -42,8 +42,6 @@ const struct setting *setting_find(const char *name)
 		plain += strlen(prefix);
 	nearest_init(&near, plain);
 	for (size_t i = 0; i < SETTINGS; i++) {
-		if (!settings_known[i].name)
-			continue;
 		if (!strcmp(settings_known[i].name, plain))
 			return &settings_known[i];
 		nearest_try(&near, settings_known[i].name);
@@ -96,8 +94,10 @@ int setting_parse(char *argument, struct change *change)
 uint64_t setting_value(const struct ct_settings *s, const struct setting *setting)
 {
 	unsigned int hz = clock_hz();
+	uint64_t ticks;
 
 	if (setting->knob >= 0)
-		return __atomic_load_n(&s->knob[setting->knob], __ATOMIC_RELAXED);
-	return (__atomic_load_n(&s->timeout[setting->timeout], __ATOMIC_RELAXED) + hz / 2) / hz;
+		return __atomic_load_n(&CT_KNOB_OF(s)[setting->knob], __ATOMIC_RELAXED);
+	ticks = __atomic_load_n(&CT_TIMEOUT_OF(s)[setting->timeout], __ATOMIC_RELAXED);
+	return (ticks + hz / 2) / hz;
 }

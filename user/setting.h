@@ -10,15 +10,15 @@
 struct ct_settings;
 
 struct setting {
-	const char *name; /* NULL: has a number, but can't be set */
-	int timeout;      /* enum ct_timeout, or -1 */
-	int knob;         /* enum ct_knob, or -1 */
-	uint64_t usual;   /* its default; timeouts are in seconds here */
+	const char *name;
+	int timeout;    /* enum ct_timeout, or -1 */
+	int knob;       /* enum ct_knob, or -1 */
+	uint64_t usual; /* its default; timeouts are in seconds here */
 	uint64_t most;
 	const char *help;
 };
 
-#define SETTINGS (CT_T_MAX + CT_K_MAX_)
+#define SETTINGS (CT_T_MAX - 1 + CT_K_MAX_) /* CT_T_TCP_NONE is none */
 extern const struct setting settings_known[SETTINGS];
 
 struct change {

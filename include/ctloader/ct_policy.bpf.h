@@ -100,7 +100,7 @@ static inline int ct_policy_drop(struct ct_packet *pkt)
 
 	pkt->pending = 0;
 	if (s)
-		s->counters[CT_C_DROP_POLICY]++;
+		s->counters.drop_policy++;
 	return CT_POLICY_DROPPED;
 }
 

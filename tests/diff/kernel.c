@@ -45,10 +45,10 @@ static const struct setting {
 	const char *key;
 	uint32_t normal;
 } settings[] = {
-#define X(id, key, value, largest, help) { SAY_KNOB, CT_K_##id, key, value },
+#define X(id, key, value, largest, help) { SAY_KNOB, CT_K_##id, #key, value },
 	CT_KNOBS(X)
 #undef X
-#define X(id, key, seconds, help) { SAY_TIMEOUT, CT_T_##id, key, seconds },
+#define X(id, key, seconds, help) { SAY_TIMEOUT, CT_T_##id, #key, seconds },
 	CT_TIMEOUTS(X)
 #undef X
 };
@@ -207,8 +207,6 @@ static void side_open(struct side *of)
 	}
 	for (size_t i = 0; i < SETTINGS; i++) {
 		of->setting[i] = -1;
-		if (!settings[i].key)
-			continue;
 		snprintf(path, sizeof(path), "/proc/sys/net/netfilter/nf_conntrack_%s",
 			 settings[i].key);
 		of->setting[i] = open(path, O_WRONLY | O_CLOEXEC); /* not all are the kernel's */

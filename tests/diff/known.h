@@ -17,8 +17,8 @@ static bool inexact_reset(const struct say *s, const struct view *k, const struc
 	struct ct_settings now = get_settings();
 
 	return s->kind == SAY_TCP && s->flags & RST && k->state == CT_TCP_ESTABLISHED &&
-	       !timeouts_differ(k->timeout, (long)now.timeout[CT_T_TCP_CLOSE] / HZ) &&
-	       !timeouts_differ(o->timeout, (long)now.timeout[CT_T_TCP_UNACK] / HZ);
+	       !timeouts_differ(k->timeout, (long)now.timeout.tcp_timeout_close / HZ) &&
+	       !timeouts_differ(o->timeout, (long)now.timeout.tcp_timeout_unacknowledged / HZ);
 }
 
 static struct ct_counters super_packet(const struct say *s, enum hook hook, bool v6)

@@ -85,18 +85,21 @@ static struct seen send_by_wire(const struct pkt *p)
 	struct seen s = { .class = NO_CLASS };
 	struct ct_stats before = get_stats(), after;
 	uint64_t patience = ms() + 1000;
+	int reason;
 
 	if (send(wire, p->data, p->len, 0) != (ssize_t)p->len)
 		s.wrong = "the veth does not take the frame";
 	while (s.class == NO_CLASS && !s.wrong) {
 		after = get_stats();
-		s.class = grown(before.packets[CT_INGRESS], after.packets[CT_INGRESS], CT_CLASS_MAX);
+		s.class = grown(CT_PACKETS_OF(&before)[CT_INGRESS],
+				CT_PACKETS_OF(&after)[CT_INGRESS], CT_CLASS_MAX);
 		if (s.class < 0 && ms() > patience)
 			s.wrong = "the frame did not arrive";
 		s.class = s.class < 0 ? NO_CLASS : s.class;
 	}
-	if (!s.wrong && grown(before.reasons, after.reasons, CT_R_MAX) > 0)
-		s.reason = grown(before.reasons, after.reasons, CT_R_MAX);
+	reason = s.wrong ? -1 : grown(CT_REASON_OF(&before), CT_REASON_OF(&after), CT_R_MAX);
+	if (reason > 0)
+		s.reason = reason;
 	return s;
 }
 
@@ -114,7 +117,7 @@ static void set_timeout(enum ct_timeout id, uint32_t seconds)
 {
 	struct ct_settings settings = get_settings();
 
-	settings.timeout[id] = (uint64_t)seconds * HZ;
+	CT_TIMEOUT_OF(&settings)[id] = (uint64_t)seconds * HZ;
 	put_settings(&settings);
 }
 

@@ -276,7 +276,7 @@ void say_print(const struct say *s)
 #undef X
 	};
 	static const char *const timeout_names[] = {
-#define X(id, key, seconds, help) #id,
+#define X(id, key, seconds, help) [CT_T_##id] = #id,
 		CT_TIMEOUTS(X)
 #undef X
 	};

@@ -116,12 +116,12 @@ test_dropped() {
 	run root attach ra
 	start listener in_r nsenter --mount="/proc/${STARTED[mounts]}/ns/mnt" -- "$CTLOADER" events
 	wait_for 5 one_listener
-	want_eq "$(sets listener)" "CapInh 0 CapPrm sys_ptrace,sys_admin,bpf CapEff bpf \
-CapBnd sys_ptrace,sys_admin,bpf CapAmb 0 NoNewPrivs 1" "events"
+	want_eq "$(sets listener)" "CapInh 0 CapPrm bpf CapEff bpf \
+CapBnd chown,net_admin,sys_chroot,sys_ptrace,sys_admin,perfmon,bpf CapAmb 0 NoNewPrivs 1" "events"
 	stop listener INT
 	serve counters in_r nsenter --mount="/proc/${STARTED[mounts]}/ns/mnt" -- "$CTLOADER" stats --interval 60
-	want_eq "$(sets counters)" "CapInh 0 CapPrm sys_ptrace,sys_admin CapEff 0 \
-CapBnd sys_ptrace,sys_admin CapAmb 0 NoNewPrivs 1" "stats"
+	want_eq "$(sets counters)" "CapInh 0 CapPrm 0 CapEff 0 \
+CapBnd chown,net_admin,sys_chroot,sys_ptrace,sys_admin,perfmon,bpf CapAmb 0 NoNewPrivs 1" "stats"
 	stop counters
 	run root detach --all
 }

@@ -189,13 +189,13 @@ static void default_settings(void)
 {
 	struct ct_settings s = { .hz = HZ };
 
-#define X(id, key, seconds, help) s.timeout[CT_T_##id] = (__u64)(seconds)*HZ;
+#define X(id, key, seconds, help) s.timeout.key = (__u64)(seconds)*HZ;
 	CT_TIMEOUTS(X)
 #undef X
-#define X(id, key, value, largest, help) s.knob[CT_K_##id] = value;
+#define X(id, key, value, largest, help) s.knob.key = value;
 	CT_KNOBS(X)
 #undef X
-	s.knob[CT_K_MAX] = world_size;
+	s.knob.max = world_size;
 	put_settings(&s);
 }
 
@@ -219,7 +219,7 @@ void world_begin(enum hook hook)
 	empty_queue(skel->maps.free6);
 	zero_array(skel->maps.stats, 1);
 	zero_array(skel->maps.record, bpf_map__max_entries(skel->maps.record));
-	zero_array(skel->maps.listener_state, CT_LISTENERS);
+	zero_array(skel->maps.listener_state, 1);
 	zero_array(skel->maps.ifaces, 64);
 	put_state(&st);
 	default_settings();
@@ -253,7 +253,7 @@ void set_knob(enum ct_knob knob, __u32 value)
 {
 	struct ct_settings s = get_settings();
 
-	s.knob[knob] = value;
+	CT_KNOB_OF(&s)[knob] = value;
 	put_settings(&s);
 }
 
@@ -290,22 +290,30 @@ struct ct_stats get_stats(void)
 
 __u64 counter(enum ct_counter id)
 {
-	return get_stats().counters[id];
+	struct ct_stats s = get_stats();
+
+	return CT_COUNTER_OF(&s)[id];
 }
 
 __u64 ended(enum ct_end end)
 {
-	return get_stats().ends[end];
+	struct ct_stats s = get_stats();
+
+	return CT_END_OF(&s)[end];
 }
 
 __u64 reasons(enum ct_reason reason)
 {
-	return get_stats().reasons[reason];
+	struct ct_stats s = get_stats();
+
+	return CT_REASON_OF(&s)[reason];
 }
 
 __u64 packets(enum ct_side side, enum ct_class class)
 {
-	return get_stats().packets[side][class];
+	struct ct_stats s = get_stats();
+
+	return CT_PACKETS_OF(&s)[side][class];
 }
 
 /* --- packets --------------------------------------------------------------------------------- */
@@ -397,7 +405,7 @@ static void find_class(struct seen *s, enum hook hook, const struct ct_stats *be
 	s->reason = CT_R_NONE;
 	for (int i = 0; i < CT_CLASS_MAX; i++)
 		for (int at = 0; at < CT_SIDES; at++) {
-			__u64 n = after.packets[at][i] - before->packets[at][i];
+			__u64 n = CT_PACKETS_OF(&after)[at][i] - CT_PACKETS_OF(before)[at][i];
 
 			more[at] += n;
 			if (n)
@@ -408,7 +416,7 @@ static void find_class(struct seen *s, enum hook hook, const struct ct_stats *be
 	if (more[side] > 1)
 		s->wrong = "the packet was counted more than once";
 	for (int i = 1; i < CT_R_MAX; i++)
-		if (after.reasons[i] != before->reasons[i])
+		if (CT_REASON_OF(&after)[i] != CT_REASON_OF(before)[i])
 			s->reason = i;
 	if (!!s->reason != (s->class == CT_INVALID || s->class == CT_UNTRACKED))
 		s->wrong = s->reason ? "a tracked packet was counted with a reason"
@@ -667,24 +675,30 @@ static int take(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+static struct ct_listeners get_listeners(void)
+{
+	struct ct_listeners all;
+	__u32 zero = 0;
+
+	bpf_map_lookup_elem(map_fd(skel->maps.listener_state), &zero, &all);
+	return all;
+}
+
 static void put_mask(__u32 slot, __u32 mask)
 {
-	struct ct_listener l = { .mask = mask };
-	struct ct_state st = get_state();
+	struct ct_listeners all = get_listeners();
+	__u32 zero = 0;
 
-	put(skel->maps.listener_state, &slot, &l);
-	st.listening = 0;
+	all.slot[slot] = (struct ct_listener){ .mask = mask };
+	all.listening = 0;
 	for (__u32 i = 0; i < CT_LISTENERS; i++)
-		st.listening |= get_listener(i).mask;
-	put_state(&st);
+		all.listening |= all.slot[i].mask;
+	put(skel->maps.listener_state, &zero, &all);
 }
 
 struct ct_listener get_listener(__u32 slot)
 {
-	struct ct_listener l;
-
-	bpf_map_lookup_elem(map_fd(skel->maps.listener_state), &slot, &l);
-	return l;
+	return get_listeners().slot[slot];
 }
 
 static void forget_ring(__u32 slot)
@@ -745,6 +759,8 @@ size_t listen_take(__u32 slot, struct ct_event *events, size_t max)
 static struct bpf_object *policy[HOOKS];
 
 /* Their object files are built by tests/run.sh: one for XDP, one for tc. */
+static int policy_program[HOOKS];
+
 void policy_begin(enum hook hook, const char *name)
 {
 	const char *folder = getenv("O");
@@ -778,7 +794,13 @@ void policy_begin(enum hook hook, const char *name)
 	err = bpf_object__load(policy[hook]);
 	if (err)
 		die("loading the policy %s: %s", name, strerror(-err));
-	put_stage(hook, CT_STAGE_POLICY, bpf_program__fd(chosen));
+	policy_program[hook] = bpf_program__fd(chosen);
+	put_stage(hook, CT_STAGE_POLICY, policy_program[hook]);
+}
+
+int policy_fd(enum hook hook)
+{
+	return policy_program[hook];
 }
 
 __u64 policy_memory(__u32 word)
@@ -821,12 +843,12 @@ static const char *counters_broken(void)
 {
 	const struct ct_stats s = get_stats();
 	const struct ct_state st = get_state();
-	const __u64 *c = s.counters;
+	const __u64 *c = CT_COUNTER_OF(&s);
 	size_t flows = table_elements(), unconfirmed = unconfirmed_elements();
 	__u64 ends = 0, left;
 
 	for (int i = 1; i < CT_END_MAX; i++)
-		ends += s.ends[i];
+		ends += CT_END_OF(&s)[i];
 	if (st.flows != flows)
 		return broken("state.flows: got %llu, wanted %zu as in the maps", st.flows, flows);
 	if (c[CT_C_CONFIRMED] != flows + c[CT_C_DESTROYED])
@@ -835,9 +857,9 @@ static const char *counters_broken(void)
 	if (ends != c[CT_C_DESTROYED])
 		return broken("destroyed: got %llu, wanted %llu, the sum of reasons",
 			      c[CT_C_DESTROYED], ends);
-	if (c[CT_C_EVICTED] != s.ends[CT_END_EVICTED])
+	if (c[CT_C_EVICTED] != s.ends.evicted)
 		return broken("evicted: got %llu, wanted %llu", c[CT_C_EVICTED],
-			      s.ends[CT_END_EVICTED]);
+			      s.ends.evicted);
 	left = c[CT_C_CREATED] - c[CT_C_CONFIRMED] - c[CT_C_DROPPED_UNCONFIRMED] -
 	       c[CT_C_SWEPT_UNCONFIRMED] - c[CT_C_LOST_UNCONFIRMED];
 	if (left != unconfirmed || st.unconfirmed != unconfirmed)

@@ -144,6 +144,7 @@ struct ct_listener get_listener(__u32 slot);
  * policy's slot with it. Its map `policy_memory` of `n` words is read by policy_memory().
  */
 void policy_begin(enum hook hook, const char *name);
+int policy_fd(enum hook hook); /* of that program */
 __u64 policy_memory(__u32 word);
 void policy_end(enum hook hook);
 

@@ -348,7 +348,7 @@ static void drop_invalid(__u32 on)
 
 static void full(__u32 drop)
 {
-	next.knob[CT_K_MAX] = 1;
+	next.knob.max = 1;
 	handshake();
 	talk.aport++;
 	change();
@@ -421,7 +421,7 @@ static void try_timeout(enum hook hook, bool v6, const char *key, enum ct_timeou
 	world_begin(hook);
 	talk_begin(hook, v6);
 	next = get_settings();
-	next.timeout[id] = 77 * HZ;
+	CT_TIMEOUT_OF(&next)[id] = 77 * HZ;
 	changed = false;
 	row->converse();
 	CHECK(changed);
@@ -439,7 +439,7 @@ static void try_knob(enum hook hook, bool v6, const char *key, enum ct_knob id, 
 	talk_begin(hook, v6);
 	set_knob(id, row->values[!to]);
 	next = get_settings();
-	next.knob[id] = row->values[to];
+	CT_KNOB_OF(&next)[id] = row->values[to];
 	changed = false;
 	row->converse(row->values[to]);
 	CHECK(changed);
@@ -451,9 +451,7 @@ TEST(timeouts)
 {
 	for (int hook = 0; hook < HOOKS; hook++)
 		for (int v6 = 0; v6 < 2; v6++) {
-#define X(id, key, seconds, help)                                                                  \
-	if (CT_T_##id != CT_T_TCP_NONE)                                                            \
-		try_timeout(hook, v6, key, CT_T_##id);
+#define X(id, key, seconds, help) try_timeout(hook, v6, #key, CT_T_##id);
 			CT_TIMEOUTS(X)
 #undef X
 		}
@@ -465,7 +463,7 @@ TEST(knobs)
 	for (int hook = 0; hook < HOOKS; hook++)
 		for (int v6 = 0; v6 < 2; v6++)
 			for (int to = 0; to < 2; to++) {
-#define X(id, key, value, largest, help) try_knob(hook, v6, key, CT_K_##id, to);
+#define X(id, key, value, largest, help) try_knob(hook, v6, #key, CT_K_##id, to);
 				CT_KNOBS(X)
 #undef X
 			}

@@ -156,8 +156,8 @@ CONVERSATION(settings_at_once)
 	struct ct_settings s = get_settings();
 
 	ORIG(SYN);
-	s.timeout[CT_T_TCP_SYN_SENT] = 7 * HZ;
-	s.timeout[CT_T_TCP_SYN_RECV] = 9 * HZ;
+	s.timeout.tcp_timeout_syn_sent = 7 * HZ;
+	s.timeout.tcp_timeout_syn_recv = 9 * HZ;
 	put_settings(&s);
 	WANT_TIMEOUT(120);
 	REPLY(SYN | ACK);

@@ -277,7 +277,7 @@ TEST(expired_before_confirm)
 	for (EACH_WAY) {
 		struct ct_settings s = get_settings();
 
-		s.timeout[CT_T_UDP] = 5 * HZ;
+		s.timeout.udp_timeout = 5 * HZ;
 		put_settings(&s);
 		talk.proto = IPPROTO_UDP;
 		IN(CT_ORIGINAL, 0);

@@ -159,3 +159,41 @@ traffic_flows() {
 	in_a ping -c 1 -W 2 -q 10.0.2.1 >/dev/null
 	in_a ping -c 1 -W 2 -q fd00:2::1 >/dev/null
 }
+
+# A ping flood, and UDP streams in both directions, IPv4 and IPv6, each request numbered; and new
+# flows all the time, counted at the other end.
+load_on() {
+	serve echo_b in_b traffic udp-echo 7
+	serve echo_a in_a traffic udp-echo 7
+	serve sink in_b traffic udp-sink 9
+	serve ping4 in_a traffic ping-flood 10.0.2.1 2000
+	serve ping6 in_a traffic ping-flood fd00:2::1 2000
+	serve ab4 in_a traffic udp-stream 10.0.2.1 7 2000
+	serve ab6 in_a traffic udp-stream fd00:2::1 7 2000
+	serve ba4 in_b traffic udp-stream 10.0.1.1 7 2000
+	serve ba6 in_b traffic udp-stream fd00:1::1 7 2000
+	start flows in_a traffic flows 10.0.2.1 9 4000 1000
+}
+LOADS="ping4 ping6 ab4 ab6 ba4 ba6"
+
+# load_off: end it; SENT and LOST are the sums, and what was lost is shown.
+load_off() {
+	local load line sent received
+	SENT=0 LOST=0
+	stop flows
+	sent=$(awk '{ print $2 }' "$T/flows.out")
+	for load in $LOADS; do stop "$load"; done
+	stop sink # it reads what has arrived
+	stop echo_a
+	stop echo_b
+	received=$(awk '/^received/ { print $2 }' "$T/sink.out")
+	for load in $LOADS; do
+		line=$(grep ^sent "$T/$load.out")
+		want_no_match "$line" overflow "$load: a buffer of our own ran over"
+		SENT=$((SENT + $(awk '{ print $2 }' <<<"$line")))
+		LOST=$((LOST + $(awk '{ print $6 }' <<<"$line")))
+		[[ $line == *' lost 0 '* ]] || echo "$load: $line; $(grep ^missing "$T/$load.out")"
+	done
+	echo "requests: $LOST of $SENT lost; datagrams in new flows: $((sent - received)) of $sent lost"
+	SENT=$((SENT + sent)) LOST=$((LOST + sent - received))
+}

@@ -95,9 +95,9 @@ static int take_setting(char *text)
 static void put_setting(struct ct_settings *s, const struct setting *setting, uint64_t value)
 {
 	if (setting->knob >= 0)
-		s->knob[setting->knob] = (__u32)value;
+		CT_KNOB_OF(s)[setting->knob] = (__u32)value;
 	else
-		s->timeout[setting->timeout] = value * HZ;
+		CT_TIMEOUT_OF(s)[setting->timeout] = value * HZ;
 }
 
 static void apply_settings(void)
@@ -126,7 +126,7 @@ static void check_sums(bool intact)
 	were = intact;
 	s = get_settings();
 	if (!intact)
-		value = s.knob[checksum->knob];
+		value = CT_KNOB_OF(&s)[checksum->knob];
 	put_setting(&s, checksum, intact ? value : 0);
 	put_settings(&s);
 }
@@ -446,10 +446,10 @@ static void sum_text(const struct ct_stats *s, uint64_t flows)
 		if (sum.reasons[i])
 			printf("  %8lu %-18s %s\n", sum.reasons[i], show_reason(i),
 			       show_reason_help(i));
-	printf("flows: %llu begun, %" PRIu64 " now", s->counters[CT_C_CONFIRMED], flows);
+	printf("flows: %llu begun, %" PRIu64 " now", s->counters.confirmed, flows);
 	for (int i = 1; i < CT_END_MAX; i++)
-		if (s->ends[i])
-			printf(", %llu ended (%s)", s->ends[i], fmt_end((uint8_t)i));
+		if (CT_END_OF(s)[i])
+			printf(", %llu ended (%s)", CT_END_OF(s)[i], fmt_end((uint8_t)i));
 	printf("\n");
 }
 
@@ -471,12 +471,12 @@ static void sum_json(const struct ct_stats *s, uint64_t flows)
 		if (sum.reasons[i])
 			json_u64(&json, show_reason(i), sum.reasons[i]);
 	json_object_end(&json);
-	json_u64(&json, "begun", s->counters[CT_C_CONFIRMED]);
+	json_u64(&json, "begun", s->counters.confirmed);
 	json_u64(&json, "flows", flows);
 	json_object(&json, "ended");
 	for (int i = 1; i < CT_END_MAX; i++)
-		if (s->ends[i])
-			json_u64(&json, fmt_end((uint8_t)i), s->ends[i]);
+		if (CT_END_OF(s)[i])
+			json_u64(&json, fmt_end((uint8_t)i), CT_END_OF(s)[i]);
 	json_object_end(&json);
 	json_object_end(&json);
 	json_object_end(&json);

@@ -19,11 +19,11 @@
 static const struct {
 	const char *name, *help;
 } classes[] = {
-#define X(id, name, help) { name, help },
+#define X(id, key, help) { #key, help },
 	CT_CLASSES(X)
 #undef X
 }, reasons_known[CT_R_MAX] = {
-#define X(id, class, key, help) [CT_R_##id] = { key, help },
+#define X(id, class, key, help) [CT_R_##id] = { #key, help },
 	CT_REASONS(X)
 #undef X
 };

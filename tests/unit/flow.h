@@ -30,12 +30,12 @@ static inline void begin(void)
 	memset(&settings, 0, sizeof(settings));
 	memset(&flow, 0, sizeof(flow));
 	for (int i = 0; i < CT_T_MAX; i++)
-		settings.timeout[i] = 1000 + 10 * i;
-	settings.timeout[CT_T_TCP_ESTABLISHED] = 432000 * HZ;
-	settings.timeout[CT_T_TCP_UNACK] = 300 * HZ;
-	settings.timeout[CT_T_TCP_RETRANS] = 300 * HZ + 1;
-	settings.knob[CT_K_TCP_LOOSE] = 1;
-	settings.knob[CT_K_TCP_MAX_RETRANS] = 3;
+		CT_TIMEOUT_OF(&settings)[i] = 1000 + 10 * i;
+	settings.timeout.tcp_timeout_established = 432000 * HZ;
+	settings.timeout.tcp_timeout_unacknowledged = 300 * HZ;
+	settings.timeout.tcp_timeout_max_retrans = 300 * HZ + 1;
+	settings.knob.tcp_loose = 1;
+	settings.knob.tcp_max_retrans = 3;
 	settings.hz = HZ;
 	now = 1000000;
 }
@@ -84,7 +84,7 @@ static inline int packet(const struct ct_parsed *p, enum ct_dir dir)
 	return step.verdict;
 }
 
-#define WANT_TIMEOUT(id) CHECK_EQ(flow.expires - now, settings.timeout[CT_T_##id])
+#define WANT_TIMEOUT(id) CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[CT_T_##id])
 #define WANT_UNCHANGED(statement)                                                                  \
 	do {                                                                                       \
 		struct ct_entry before = flow;                                                     \

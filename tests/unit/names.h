@@ -9,7 +9,7 @@
 static inline const char *class_name(int class)
 {
 	static const char *const names[] = {
-#define X(id, name, help) #id,
+#define X(id, key, help) #id,
 		CT_CLASSES(X)
 #undef X
 	};
@@ -20,7 +20,7 @@ static inline const char *class_name(int class)
 static inline const char *reason_name(int reason)
 {
 	static const char *const names[CT_R_MAX] = { "no reason",
-#define X(id, class, key, help) key,
+#define X(id, class, key, help) #key,
 						     CT_REASONS(X)
 #undef X
 	};

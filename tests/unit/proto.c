@@ -156,15 +156,15 @@ TEST(udplite_and_gre)
 			begin();
 			memset(&flow, 0, sizeof(flow));
 			CHECK_EQ(ct_proto_new(&flow, &p, &settings, now), 0);
-			CHECK_EQ(flow.expires - now, settings.timeout[both[i].unreplied]);
+			CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[both[i].unreplied]);
 			now += 5 * HZ;
 			CHECK_EQ(packet(&p, CT_ORIGINAL), CT_V_ACCEPT);
-			CHECK_EQ(flow.expires - now, settings.timeout[both[i].unreplied]);
+			CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[both[i].unreplied]);
 			CHECK_EQ(packet(&p, CT_REPLY), CT_V_ACCEPT);
-			CHECK_EQ(flow.expires - now, settings.timeout[both[i].unreplied]);
+			CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[both[i].unreplied]);
 			CHECK_EQ(flow.status, CT_S_SEEN_REPLY);
 			CHECK_EQ(packet(&p, dir), CT_V_ACCEPT);
-			CHECK_EQ(flow.expires - now, settings.timeout[both[i].replied]);
+			CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[both[i].replied]);
 			CHECK_EQ(flow.status, CT_S_SEEN_REPLY | CT_S_ASSURED);
 			CHECK_EQ(step.changed, false);
 			CHECK_EQ(flow.state, 0);
@@ -285,10 +285,10 @@ TEST(default_settings)
 		const char *key;
 		long value;
 	} have[] = {
-#define X(id, key, seconds, help) { key, seconds },
+#define X(id, key, seconds, help) { #key, seconds },
 		CT_TIMEOUTS(X)
 #undef X
-#define X(id, key, value, largest, help) { key, value },
+#define X(id, key, value, largest, help) { #key, value },
 			CT_KNOBS(X)
 #undef X
 	};
@@ -298,7 +298,7 @@ TEST(default_settings)
 
 		CHECK_CASE("%s", want[i].key);
 		for (size_t j = 0; j < sizeof(have) / sizeof(have[0]); j++) {
-			if (!have[j].key || strcmp(have[j].key, want[i].key))
+			if (strcmp(have[j].key, want[i].key))
 				continue;
 			found++;
 			CHECK_EQ(have[j].value, want[i].value);

@@ -50,7 +50,7 @@ static int segment(const struct segment *s, enum ct_dir dir)
 static void begin_liberal(void)
 {
 	begin();
-	settings.knob[CT_K_TCP_BE_LIBERAL] = 1;
+	settings.knob.tcp_be_liberal = 1;
 }
 
 /* --- every kind of packet in every state ----------------------------------------------------- */
@@ -314,7 +314,7 @@ static void want_ignored(const struct cell *c, const struct segment *s)
 
 static void want_next_state(const struct cell *c, const struct segment *s, bool replied)
 {
-	__u64 expires = flow.expires, timeout = settings.timeout[c->then];
+	__u64 expires = flow.expires, timeout = CT_TIMEOUT_OF(&settings)[c->then];
 	int verdict = segment(s, c->dir);
 
 	want_state(__FILE__, __LINE__, c->then);
@@ -331,7 +331,7 @@ static void want_next_state(const struct cell *c, const struct segment *s, bool 
 	}
 	WANT_VERDICT(verdict, ACCEPT);
 	if (!replied && c->then == CT_TCP_ESTABLISHED)
-		timeout = settings.timeout[CT_T_TCP_UNACK];
+		timeout = settings.timeout.tcp_timeout_unacknowledged;
 	CHECK_EQ(flow.expires - now, timeout);
 }
 
@@ -472,7 +472,7 @@ TEST(tcp_first_packets)
 TEST(tcp_loose_off)
 {
 	begin_liberal();
-	settings.knob[CT_K_TCP_LOOSE] = 0;
+	settings.knob.tcp_loose = 0;
 	CHECK_EQ(OPEN(ACK), CT_R_TCP_NO_SYN);
 	CHECK_EQ(OPEN(SYN), 0);
 	CHECK_EQ(OPEN(RST), CT_R_TCP_STATE);
@@ -482,7 +482,7 @@ TEST(tcp_loose_off)
 TEST(tcp_picked_up_timeout)
 {
 	begin_liberal();
-	settings.timeout[CT_T_TCP_ESTABLISHED] = 100 * HZ;
+	settings.timeout.tcp_timeout_established = 100 * HZ;
 	OPEN(ACK);
 	WANT_TIMEOUT(TCP_ESTABLISHED);
 	ORIG(ACK);

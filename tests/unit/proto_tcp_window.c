@@ -471,7 +471,7 @@ TEST(liberal)
 			S_FLAGS |= CT_TF_LIBERAL;
 			WANT_FORGOTTEN(WANT(ACCEPTED));
 			connection(from);
-			settings.knob[CT_K_TCP_BE_LIBERAL] = 1;
+			settings.knob.tcp_be_liberal = 1;
 			flow.expires = now + 1;
 			WANT_FORGOTTEN(WANT(ACCEPTED));
 			WANT_TIMEOUT(TCP_ESTABLISHED);
@@ -487,7 +487,7 @@ TEST(liberal_overshoot)
 		CHECK_CASE("%s side sends", sides[from]);
 		base = 0;
 		connection(from);
-		settings.knob[CT_K_TCP_BE_LIBERAL] = 1;
+		settings.knob.tcp_be_liberal = 1;
 		p = overshooting(N(S_MAXEND + 10));
 		WANT(ACCEPTED);
 		CHECK_EQ(S->end, N(S_MAXEND + 10));
@@ -1403,7 +1403,7 @@ EDGE(reset_ignored, "RST: seq == R.maxack, tcp_ignore_invalid_rst", S_END)
 {
 	struct ct_parsed p = reset(N(S_END + by));
 
-	settings.knob[CT_K_TCP_IGNORE_INVALID_RST] = 1;
+	settings.knob.tcp_ignore_invalid_rst = 1;
 	WANT(ACCEPTED);
 	WANT_AT_EDGE(flow.state, CT_TCP_ESTABLISHED, CT_TCP_CLOSE, CT_TCP_ESTABLISHED);
 }
@@ -1659,9 +1659,10 @@ static void cutting(unsigned int own, enum ct_timeout by)
 {
 	base = 0;
 	connection(CT_ORIGINAL);
-	settings.timeout[CT_T_TCP_ESTABLISHED] = own * HZ;
-	settings.timeout[CT_T_TCP_UNACK] = settings.timeout[CT_T_TCP_RETRANS] = 1000000 * HZ;
-	settings.timeout[by] = 300 * HZ;
+	settings.timeout.tcp_timeout_established = own * HZ;
+	settings.timeout.tcp_timeout_unacknowledged = 1000000 * HZ;
+	settings.timeout.tcp_timeout_max_retrans = 1000000 * HZ;
+	CT_TIMEOUT_OF(&settings)[by] = 300 * HZ;
 }
 
 // Data that is not acknowledged cuts the timeout to 300 s, and never lengthens it.
@@ -1717,7 +1718,7 @@ static unsigned int repeated(unsigned int own, unsigned int most, int n)
 	struct ct_parsed p;
 
 	cutting(own, CT_T_TCP_RETRANS);
-	settings.knob[CT_K_TCP_MAX_RETRANS] = most;
+	settings.knob.tcp_max_retrans = most;
 	p = fitting();
 	p.payload = 1;
 	for (int i = 0; i < n; i++)
@@ -1805,13 +1806,13 @@ TEST(timeout_of_a_reset)
 	base = 0;
 	connection(CT_ORIGINAL);
 	t->peer_flags[CT_ORIGINAL] |= CT_TF_UNACKED;
-	settings.timeout[CT_T_TCP_CLOSE] = 400 * HZ;
+	settings.timeout.tcp_timeout_close = 400 * HZ;
 	p = reset(N(S_END));
 	p.win = 0;
 	WANT_VERDICT(packet(&p, CT_ORIGINAL), ACCEPT);
 	WANT_TIMEOUT(TCP_CLOSE);
 	connection(CT_ORIGINAL);
-	settings.timeout[CT_T_TCP_CLOSE] = 400 * HZ;
+	settings.timeout.tcp_timeout_close = 400 * HZ;
 	t->retransmits = 3;
 	WANT_VERDICT(packet(&p, CT_ORIGINAL), ACCEPT);
 	WANT_TIMEOUT(TCP_RETRANS);
@@ -1827,7 +1828,7 @@ static unsigned int refused_twice(unsigned int left, unsigned int unacked, __u8 
 
 	base = 0;
 	connection(from);
-	settings.timeout[CT_T_TCP_UNACK] = unacked * HZ;
+	settings.timeout.tcp_timeout_unacknowledged = unacked * HZ;
 	flow.expires = now + left * HZ;
 	p = fitting();
 	p.seq = N(S_MAXEND + 1000000);

@@ -30,7 +30,7 @@ static void begin(void)
 	memset(&flow, 0, sizeof(flow));
 	/* A value of its own for each timeout, so that one taken for another shows. */
 	for (int i = 0; i < CT_T_MAX; i++)
-		settings.timeout[i] = 1000 + 10 * i;
+		CT_TIMEOUT_OF(&settings)[i] = 1000 + 10 * i;
 	settings.hz = HZ;
 	now = 1000000;
 }
@@ -105,7 +105,7 @@ static bool want_state(const char *file, int line, int want)
 #define A_TAG(tag, chunks)  REASON(says(CT_ORIGINAL, (tag), (chunks)), NONE)
 #define B_TAG(tag, chunks)  REASON(says(CT_REPLY, (tag), (chunks)), NONE)
 #define AT(name)	    want_state(__FILE__, __LINE__, CT_SCTP_##name)
-#define WANT_TIMEOUT(id)    CHECK_EQ(flow.expires - now, settings.timeout[CT_T_SCTP_##id])
+#define WANT_TIMEOUT(id)    CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[CT_T_SCTP_##id])
 #define WANT_UNCHANGED(statement)                                                                  \
 	do {                                                                                       \
 		struct ct_entry before = flow;                                                     \
@@ -258,7 +258,7 @@ static void want_cell(const struct row *row, int dir, int state)
 		return;
 	}
 	CHECK_EQ(step.verdict, CT_V_ACCEPT);
-	CHECK_EQ(step.timeout, settings.timeout[CT_T_SCTP_CLOSED + want - CT_SCTP_CLOSED]);
+	CHECK_EQ(step.timeout, CT_TIMEOUT_OF(&settings)[CT_T_SCTP_CLOSED + want - CT_SCTP_CLOSED]);
 }
 
 // Every chunk in every state, both ways, does what its cell says.
@@ -281,7 +281,7 @@ TEST(states)
 					     "COOKIE_ECHOED", "ESTABLISHED",   "SHUTDOWN_SENT",
 					     "SHUTDOWN_RECD", "SHUTDOWN_ACK_SENT", "HEARTBEAT_SENT" };
 	static const char *const timeouts[] = {
-#define X(id, key, seconds, help) [CT_T_##id] = key,
+#define X(id, key, seconds, help) [CT_T_##id] = #key,
 		CT_TIMEOUTS(X)
 #undef X
 	};
@@ -346,7 +346,7 @@ TEST(first_packets)
 			if (want)
 				continue;
 			want_state(__FILE__, __LINE__, firsts[i].state);
-			CHECK_EQ(flow.expires - now, settings.timeout[CT_T_SCTP_CLOSED +
+			CHECK_EQ(flow.expires - now, CT_TIMEOUT_OF(&settings)[CT_T_SCTP_CLOSED +
 								     firsts[i].state - 1]);
 		}
 }

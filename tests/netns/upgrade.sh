@@ -1,0 +1,203 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+# TIMEOUT: 300
+#
+# Another set of programs, or a table of another size or layout, in the place of the running one.
+
+# shellcheck source=tests/tools/more.sh
+source "$TOP/tests/tools/more.sh"
+
+setup() { topo_up; }
+
+# exact LOAD...: the flow of each of these loads has counted every packet of both directions, once.
+exact() {
+	local load line flow port
+	for load; do
+		line=$(grep ^sent "$T/$load.out")
+		case $load in
+		ab4) flow=$(ctl list -p udp -s 10.0.1.1 -d 10.0.2.1 --dport 7 -o json) ;;
+		ba4) flow=$(ctl list -p udp -s 10.0.2.1 -d 10.0.1.1 --dport 7 -o json) ;;
+		ab6) flow=$(ctl list -f ipv6 -p udp -s fd00:1::1 --dport 7 -o json) ;;
+		ba6) flow=$(ctl list -f ipv6 -p udp -s fd00:2::1 --dport 7 -o json) ;;
+		ping4) flow=$(ctl list -p icmp -o json) ;;
+		ping6) flow=$(ctl list -f ipv6 -p icmpv6 -o json) ;;
+		esac
+		want_eq "$(jq -r '.[] | "\(.original.packets) \(.reply.packets)"' <<<"$flow")" \
+			"$(awk '{ print $2, $4 }' <<<"$line")" "packets of $load, original and reply"
+	done
+}
+
+# driver_lost: what the devices say that they dropped: veth with XDP has queues of 256 frames.
+driver_lost() {
+	for ns in "$NS_A" "$NS_B" "$NS_R"; do
+		ip -n "$ns" -s -j link
+	done | jq -s '[.[][] | .stats64 | .rx.dropped + .tx.dropped] | add'
+}
+
+# under_load HOOK N COMMAND...: run it N times under load; not a packet is lost but by the devices,
+# every one is counted in its flow, and none got another class than it should have.
+under_load() {
+	local hook=$1 n=$2 i stats
+	shift 2
+	# shellcheck disable=SC2086 # words
+	run ctl attach $hook --max 20000 ra rb
+	[[ $hook != *native* ]] || { xdp_pass a && xdp_pass b; }
+	load_on
+	# A download fills those of native XDP.
+	[[ $hook == *native* ]] || {
+		serve web in_b traffic tcp-serve 80
+		start get in_a traffic tcp-get 10.0.2.1 80 1500000000
+	}
+	start events ctl events -e destroy -p icmp -o json
+	wait_for 5 listening 1
+	for ((i = 1; i <= n; i++)); do
+		run "$@" "$i"
+	done
+	[[ -z ${STARTED[get]-} ]] || {
+		finish get 60
+		want_eq "$RC" 0 "exit code of a download: $(output get)"
+	}
+	load_off
+	# shellcheck disable=SC2086
+	exact $LOADS
+	stats=$(ctl stats -o json)
+	want_num "$LOST" -le "$(driver_lost)" "packets lost, where the devices dropped some"
+	want_eq "$(jq -c '[.packets[].invalid] | add' <<<"$stats")" 0 \
+		"invalid packets: $(jq -c '.invalid | with_entries(select(.value > 0))' <<<"$stats")"
+	# Multicast listener reports are.
+	want_num "$(jq -c '[.packets[].untracked] | add' <<<"$stats")" -le 4 "untracked packets"
+	want_eq "$(jq -c '.lifecycle | [.confirmed - .destroyed, .created - .confirmed]' <<<"$stats")" \
+		"[$(jq .flows <<<"$stats"),0]" "flows by the counters; $stats"
+	want_eq "$(jq -c '.lifecycle | [.stage_missing, .in_without_confirm, .stale_record,
+		.confirm_without_in, .lost_unconfirmed]' <<<"$stats")" '[0,0,0,0,0]' \
+		"packets that missed a stage"
+	want_eq "$(ctl count -o json | jq .count)" "$(jq .flows <<<"$stats")" "flows by the walk"
+	run ctl detach --all
+	finish events
+	# Its ring was there all the time: it has heard of both pings' ends.
+	want_eq "$(jq -r .flow.proto "$T/events.out" | sort | xargs)" "icmp" "last events"
+	want_detached
+}
+
+upgrade() { ctl upgrade; }
+# Tables of sizes that differ from each other, with as many flows as there are.
+resize() { ctl set "max=$((20000 + 1000 * $1))"; }
+
+test_upgrade_tcx() { under_load "--hook tc" 5 upgrade; }
+test_upgrade_clsact() { under_load "--hook tc --tc clsact" 5 upgrade; }
+test_upgrade_native() { under_load "--hook native" 5 upgrade; }
+test_resize_tcx() { under_load "--hook tc" 4 resize; }
+test_resize_native() { under_load "--hook native" 4 resize; }
+
+# ---- Another layout -----------------------------------------------------------------------------
+
+# As a later version might be: see tests/tools/next.sh.
+next() { "$O/tests/next/ctloader" --netns "$NS_R" "$@"; }
+
+# To another layout of everything, and back again.
+there_and_back() {
+	run next upgrade -o json
+	want_eq "$(jq -c '[.abi, .new_table, .same_build]' <<<"$OUT")" '[1000,true,false]' "upgrade"
+	fails 1 ctl list
+	want_match "$ERR" "made by another version of ctloader \(use that version, or run 'ctloader upgrade'\)\$" "error"
+	run ctl upgrade -o json
+	want_eq "$(jq -c '[.abi_before, .new_table]' <<<"$OUT")" '[1000,true]' "upgrade"
+}
+
+test_layouts_tcx() { under_load "--hook tc" 2 there_and_back; }
+test_layouts_native() { under_load "--hook native" 2 there_and_back; }
+
+# What an operator set, and what was counted, has its name there and here; what only one of them knows
+# is as it would be from the start.
+test_layouts_keep_settings() {
+	run ctl attach --max 5000 --zone 7 --drop-invalid ra rb
+	run ctl set udp_timeout=77 tcp_loose=0 max=4000 frag_early=drop
+	in_a ping -q -c 3 -i 0.01 10.0.2.1 >/dev/null
+	ctl list -o json,id >"$T/flows"
+	ctl stats -o json | jq -S 'del(.gc)' >"$T/stats"
+	ctl show >"$T/show"
+	run next upgrade
+	want_eq "$(next show patience tcp_loose udp_timeout max | xargs)" \
+		"patience = 1 tcp_loose = 0 udp_timeout = 77 max = 4000" "settings"
+	want_eq "$(next stats -o json | jq -S 'del(.gc, .lifecycle.foreseen, .invalid.not_today)')" \
+		"$(<"$T/stats")" "counters there"
+	want_eq "$(next status -o json | jq -c '[.interfaces[] | [.name, .hook, .zone, .state]]')" \
+		'[["ra","tc",7,"attached"],["rb","tc",7,"attached"]]' "interfaces"
+	run ctl upgrade
+	want_eq "$(ctl stats -o json | jq -S 'del(.gc)')" "$(<"$T/stats")" "counters back here"
+	want_eq "$(ctl show)" "$(<"$T/show")" "settings back here"
+	want_eq "$(ctl list -o json,id | jq -c '.[] | del(.timeout, .age)')" \
+		"$(jq -c '.[] | del(.timeout, .age)' "$T/flows")" "flows"
+	run ctl detach --all
+	want_detached
+}
+
+# Listeners can't read flows of another layout: their stream ends, with a line.
+test_layouts_end_listeners() {
+	run ctl attach ra rb
+	start events ctl events
+	wait_for 5 listening 1
+	run next upgrade
+	finish events
+	want_eq "$RC" 0 "exit code of events"
+	run next detach --all
+	want_detached
+}
+
+# A layout that this build does not know is refused, and nothing is touched.
+test_unknown_layout() {
+	local state before
+	run ctl attach ra rb
+	in_a ping -q -c 1 10.0.2.1 >/dev/null
+	before=$(ctl status -o json)
+	abi 99 99
+	fails 1 ctl upgrade
+	want_match "$ERR" '^ctloader: upgrade: instance netns-[0-9]+: its layouts \(99\) are none that this build \([0-9]+\) knows \(detach it with the build that made it\)$' "error"
+	in_a ping -q -c 1 10.0.2.1 >/dev/null
+	abi "$(awk '$2 == "CT_ABI" { print $3 }' "$TOP/include/ct_config.h")" 5
+	want_eq "$(ctl status -o json)" "$before" "status"
+	want_eq "$(ctl count)" 2 "flows"
+	run ctl detach --all
+	want_detached
+}
+
+# abi ABI OLDEST: what the instance says that it is.
+abi() {
+	in_r "$O/tests/poke" "$(pins)/state" abi "$1" abi_oldest "$2"
+}
+
+# Nothing to upgrade, and nothing to say beside.
+test_upgrade_refuses() {
+	fails 1 ctl upgrade
+	want_match "$ERR" "^ctloader: upgrade: table: not loaded \(run 'ctloader attach' first\)\$" "error"
+	fails 2 ctl upgrade ra
+	run ctl attach --max 100 ra
+	run in_a traffic flows 10.0.2.1 9 1000 0.09
+	fails 1 ctl attach --max 64 ra
+	want_match "$ERR" 'a table for 64 flows: more flows than that are in it \(flush it, or choose more\)$' "error"
+	want_eq "$(ctl status -o json | jq -c .table.size)" 100 "size"
+	run ctl attach --max 200 ra
+	want_eq "$(ctl status -o json | jq -c '[.table.size, .table.max]')" '[200,200]' "size, max"
+	want_eq "$(ctl count)" 90 "flows"
+	run ctl detach --all
+	want_detached
+}
+
+# A table kept without interfaces is resized and upgraded, too; a policy stays in force.
+test_kept_and_policy() {
+	run ctl attach ra rb
+	load_policies
+	run ctl attach --policy "$(pins)/test/ct_test_mark" ra rb
+	run ctl upgrade
+	in_a ping -q -c 1 10.0.2.1 >/dev/null
+	want_match "$(ctl list -p icmp)" 'mark=42' "the flow"
+	run ctl detach --keep --all
+	run ctl upgrade
+	run ctl attach --max 3000 ra rb
+	want_eq "$(ctl status -o json | jq -c .table.size)" 3000 "size"
+	want_eq "$(ctl count -p icmp)" 1 "flows"
+	in_a ping -q -c 1 10.0.2.1 >/dev/null
+	want_eq "$(ctl count -m 42)" 2 "marked flows"
+	run ctl detach --all
+	want_detached
+}

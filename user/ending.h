@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The end of an instance: what happens between the last detach and the removal of its pins. */
+#ifndef ENDING_H
+#define ENDING_H
+
+#include "instance.h"
+
+/*
+ * No packet can reach the instance any more: empty its stages, end every flow with its event, tell
+ * the listeners that nothing follows. The number of flows there were; -1, reported.
+ */
+long instance_end(const struct instance *in);
+/* End and remove an instance if its network namespace has gone. For pins_each(). 0. */
+int orphan_remove(const char *name, const char *dir, void *arg);
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "repair.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "ending.h"
+#include "log.h"
+#include "mapped.h"
+#include "pins.h"
+#include "priv.h"
+#include "replace.h"
+
+int change_begin(const struct instance *in)
+{
+	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+
+	if (!e)
+		return 1;
+	__atomic_store_n(&e->changing, 1, __ATOMIC_SEQ_CST);
+	mapped_release(e, sizeof(*e));
+	return 0;
+}
+
+int change_life(const struct instance *in, int life)
+{
+	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+
+	if (!e)
+		return 1;
+	__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
+	mapped_release(e, sizeof(*e));
+	return 0;
+}
+
+int change_end(const struct instance *in, int life, bool whole)
+{
+	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+	int err;
+
+	if (!e)
+		return 1;
+	if (whole) {
+		__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&e->changing, 0, __ATOMIC_SEQ_CST);
+	}
+	mapped_release(e, sizeof(*e));
+	if (!whole || !pins_group(in->dir))
+		return 0;
+	err = pins_share(in->dir, pins_group(in->dir)); /* what is new, too */
+	return err ? fail(strerror(-err), NULL, "sharing %s", in->dir) : 0;
+}
+
+bool repair_due(const struct instance *in)
+{
+	struct ct_epoch e;
+	int err = instance_epoch(in, &e);
+
+	return err == -ENOENT || (!err && e.changing);
+}
+
+/* Detach interfaces that are half there, and all of them if `every`. How many are left, or -errno. */
+static int clear_interfaces(const struct instance *in, bool every)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	struct hookings half = { .in = in };
+	int n, left = 0;
+
+	if (!all)
+		return -ENOMEM;
+	half.iface = all;
+	n = hookings_all(all, CT_IFACES, in);
+	for (int i = 0; i < n; i++) {
+		if (every || all[i].half) {
+			verbose("%s: detached: its loader died", all[i].nic.name);
+			all[half.n] = all[i];
+			all[half.n++].there = false;
+		} else {
+			left++;
+		}
+	}
+	if (n < 0)
+		left = n;
+	else if (half.n && hookings_detach(&half, ATTACH_SAFE))
+		left = -EIO;
+	free(all);
+	return left;
+}
+
+static int repair_locked(struct instance *in)
+{
+	struct ct_epoch e;
+	int left, err;
+
+	if (!repair_due(in))
+		return 0; /* somebody else was quicker */
+	if (instance_epoch(in, &e) || instance_has(in, "state")) {
+		verbose("instance %s: its loader died while making or removing it: removed",
+			in->name);
+		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
+	}
+	err = replace_resume(in);
+	if (err)
+		return err;
+	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
+		if (clear_interfaces(in, true) < 0)
+			return -EIO;
+		instance_end(in);
+		verbose("instance %s: ended: its loader died", in->name);
+		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
+	}
+	left = clear_interfaces(in, false);
+	if (left < 0)
+		return left;
+	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
+}
+
+int repair(struct instance *in)
+{
+	bool locked = in->lock >= 0, reads = in->reads;
+	int err;
+
+	/* Who has not what it takes leaves it to somebody who has, and looks at what there is. */
+	if (!priv_has(CAP_BPF) || !priv_has(CAP_NET_ADMIN) || !priv_has(CAP_PERFMON))
+		return 0;
+	if (!locked && pins_try_lock(in->dir, &in->lock))
+		return 0;
+	in->reads = false;
+	priv_keep(CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON) | CAP(SYS_ADMIN));
+	err = repair_locked(in);
+	in->reads = reads;
+	if (!locked) {
+		if (in->lock >= 0)
+			close(in->lock);
+		in->lock = -1;
+	}
+	return err;
+}
