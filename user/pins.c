@@ -592,9 +592,16 @@ int pins_may_remove(const char *dir)
  * no other is here. Directories can be passed through, not opened: whoever opens one can lock it.
  */
 static const char *const shared_files[] = {
-	"state",     "settings",	  "stats",
-	"ifaces",    "listener_state",	  "xdp_stages",
-	"tc_stages", "progs/ct_ctl_dump", "progs/ct_ctl_get",
+	"state",
+	"settings",
+	"stats",
+	"ifaces",
+	"listener_state",
+	"xdp_stages",
+	"tc_stages",
+	"epoch",
+	"progs/ct_ctl_dump",
+	"progs/ct_ctl_get",
 };
 static const char *const shared_dirs[] = { "/progs", "/links", "" };
 

@@ -23,6 +23,7 @@
 #include "mapped.h"
 #include "migrate.h"
 #include "object.h"
+#include "pins.h"
 #include "policy.h"
 #include "priv.h"
 
@@ -999,12 +1000,14 @@ int replace(const struct instance *in, uint32_t max, struct replaced *what)
 {
 	struct replacement r = { .in = in };
 	struct ct_bpf *skel = object_open();
+	gid_t group = pins_group(in->dir);
 	int err, code = 1;
 
 	if (!skel)
 		return 1;
 	/* SYS_ADMIN finds types and policies by their ids. */
-	if (priv_need(CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON) | CAP(SYS_ADMIN)))
+	if (priv_need(CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON) | CAP(SYS_ADMIN)) ||
+	    (group && pins_may_share(group)))
 		goto out;
 	r.skel = skel;
 	r.obj = object_bpf(skel);

@@ -75,6 +75,10 @@ test_capabilities() {
 	run with_caps '' set udp_timeout=31
 	run with_caps '' flush
 	want_match "$OUT" ' 1 flows' "flush"
+	for_one_fewer upgrade 'bpf net_admin perfmon sys_admin' upgrade
+	run with_caps 'bpf net_admin perfmon sys_admin' upgrade
+	refused 'set: CAP_SYS_ADMIN missing' 'permission denied' \
+		with_caps 'bpf net_admin perfmon' set max=16777215
 	for_one_fewer events bpf events -n 1
 	in_a ping -c 1 -W 2 -q 10.0.2.1 >/dev/null
 	start listener with_caps bpf events -n 1 -p icmp -e new
@@ -408,7 +412,7 @@ test_group_with_other_tools() {
 	while read -r file; do
 		run member /proc/self/fd/6 "$d/$file"
 		case $file in
-		state | settings | stats | ifaces | listener_state | xdp_stages | tc_stages)
+		state | settings | stats | ifaces | listener_state | xdp_stages | tc_stages | epoch)
 			want_eq "$OUT" "map: read" "$file"
 			;;
 		progs/ct_ctl_dump | progs/ct_ctl_get)
@@ -450,6 +454,8 @@ test_group_changes() {
 	run member /proc/self/fd/5 list
 	run root attach --group "$OTHER_ID" ra
 	refused 'list: table' 'permission denied' member /proc/self/fd/5 list
+	run as_user 4 "$OTHER_ID" /proc/self/fd/5 list
+	run root upgrade
 	run as_user 4 "$OTHER_ID" /proc/self/fd/5 list
 	run root detach --keep --all
 	run as_user 4 "$OTHER_ID" /proc/self/fd/5 list
