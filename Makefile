@@ -17,7 +17,7 @@ say = $(if $(silent)$(filter-out 0,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 C_FLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iinclude -Iuser -I$(O) $(CFLAGS)
-LIBS    := -lbpf -lelf -lz
+LIBS    := -lxdp -lbpf -lelf -lz
 
 # Block placement turns loops so that their head follows a plain instruction: "back-edge" before 6.4.
 BPF_FLAGS := -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-placement \
@@ -26,9 +26,9 @@ BPF_FLAGS := -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-placement \
 USER_SRC := $(wildcard user/*.c)
 USER_OBJ := $(USER_SRC:user/%.c=$(O)/user/%.o)
 
-DEBIAN := clang llvm gcc make libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool pkg-config
+DEBIAN := clang llvm gcc make libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev bpftool pkg-config
 DEBIAN_TESTS := clang-19 iproute2 iputils-ping traceroute tcpdump ncat socat curl jq iperf3 \
-	conntrack nftables strace procps util-linux libpcap-dev \
+	conntrack nftables xdp-tools strace procps util-linux libpcap-dev \
 	qemu-system-x86 busybox-static kmod cpio xz-utils
 
 .DEFAULT_GOAL := all

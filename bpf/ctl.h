@@ -265,15 +265,13 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, enum ct_ctl_wal
 
 /* --- Taking over another table: see enum ct_adopt ---------------------------------------------- */
 
+/* With the frames of all that a full table calls, a few bytes more would be too many for 6.1. */
 struct ct_ctl_adoption {
 	struct __sk_buff *skb;
-	__u32 at;
 	__u32 count; /* flows there are */
 	__u32 what;  /* enum ct_adopt */
 	__u32 done;
 	__u32 full;
-	__u32 hz;
-	__u64 now;
 };
 
 /*
@@ -289,7 +287,7 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	pkt->pub.abi = CT_ABI;
 	pkt->slot = CT_REC_CTL;
 	pkt->flags = CT_PKT_ADOPTED;
-	pkt->now = a->now;
+	pkt->now = ct_now();
 	ct_table_key(pkt, &pkt->original);
 	pkt->entry.swapped = pkt->swapped;
 	__builtin_memset(pkt->entry.counters, 0, sizeof(pkt->entry.counters));
@@ -310,9 +308,10 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 }
 
 /* What the table before knows by now of the owned entry `e`, unless packets have come here since. */
-static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e,
-					 const struct ct_ctl_adoption *a)
+static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e)
 {
+	struct ct_settings *s = ct_settings();
+
 	if (e->counters[CT_ORIGINAL].packets || e->counters[CT_REPLY].packets)
 		return;
 	e->expires = pkt->entry.expires;
@@ -321,7 +320,8 @@ static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e,
 	e->state = pkt->entry.state;
 	e->l4 = pkt->entry.l4;
 	ct_ctl_forget_windows(e, pkt->original.proto);
-	ct_hint_write(e, pkt->original.family, a->now, a->hz);
+	if (s)
+		ct_hint_write(e, pkt->original.family, ct_now(), s->hz);
 }
 
 /* The flow is read into the record: there is no room for it on the stack. */
@@ -329,16 +329,14 @@ static long ct_ctl_adopt_one(__u32 i, void *ctx)
 {
 	struct ct_ctl_adoption *a = ctx;
 	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
-	__u32 off = sizeof(struct ct_ctl) + a->at * sizeof(struct ct_flow);
+	__u32 off = sizeof(struct ct_ctl) + i * sizeof(struct ct_flow);
 	struct ct_entry *e;
 
-	(void)i;
-	if (!pkt || a->at >= a->count || a->at >= CT_DUMP_FLOWS ||
+	if (!pkt || i >= a->count || i >= CT_DUMP_FLOWS ||
 	    bpf_skb_load_bytes(a->skb, off, &pkt->original, sizeof(pkt->original)) ||
 	    bpf_skb_load_bytes(a->skb, off + sizeof(pkt->original), &pkt->entry,
 			       sizeof(pkt->entry)))
 		return 1;
-	a->at++;
 	if (pkt->original.family != CT_IPV4 && pkt->original.family != CT_IPV6)
 		return 0;
 	if (a->what == CT_ADOPT_ENTER) {
@@ -361,7 +359,7 @@ static long ct_ctl_adopt_one(__u32 i, void *ctx)
 			ct_table_drop(1, &pkt->key.v6, e);
 		return 0;
 	}
-	ct_ctl_renew(pkt, e, a);
+	ct_ctl_renew(pkt, e);
 	if (a->what == CT_ADOPT_COUNT)
 		for (int dir = 0; dir < CT_DIRS; dir++) {
 			e->counters[dir].packets += pkt->entry.counters[dir].packets;
@@ -374,17 +372,14 @@ static long ct_ctl_adopt_one(__u32 i, void *ctx)
 static __always_inline int ct_ctl_do_adopt(struct __sk_buff *skb)
 {
 	struct ct_ctl *m = ct_ctl_message(skb);
-	struct ct_settings *s = ct_settings();
 	struct ct_state *st = ct_state();
 	struct ct_ctl_adoption a = { .skb = skb };
 	__u32 *merged, next;
 
-	if (!m || !s || !st)
+	if (!m || !st)
 		return CT_ENOSPC;
 	a.count = m->count;
 	a.what = m->reason;
-	a.hz = s->hz;
-	a.now = ct_now();
 	merged = ct_of(st->merged, m->family & 1);
 	next = m->full ?: ~0U;
 	if (a.what == CT_ADOPT_COUNT && m->first != *merged)

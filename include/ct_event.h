@@ -64,12 +64,13 @@ struct ct_listener {
 	__u64 delivered;
 	__u64 lost;
 	__u32 mask; /* 1 << enum ct_event_type; 0: nobody listens */
-	__u32 closed; /* nothing follows what is in the ring: the instance has been detached */
+	__u32 closed; /* not 0: nothing follows what is in the ring; see user/listener.c */
 };
 
 /* The map `listener_state`. Its layout never changes: listeners live through upgrades. */
 struct ct_listeners {
-	__u32 listening; /* OR of the masks: the one word every event looks at; user space writes it */
+	__u32 listening; /* OR of the masks, and above them a count of changes: the one word every
+			  * event looks at; user space writes it */
 	__u32 pad;
 	struct ct_listener slot[CT_LISTENERS];
 };

@@ -15,8 +15,8 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
 KERNELS="linux-image-amd64 linux-image-6.12-amd64"
-TESTS="prog netns/flows.sh netns/namespaces.sh"
-LIMIT=${LIMIT:-3000} # seconds for one kernel
+TESTS="prog netns/flows.sh netns/namespaces.sh netns/events.sh netns/many.sh netns/libxdp.sh"
+LIMIT=${LIMIT:-5400} # seconds for one kernel
 O=${O:-build}
 folder=$(realpath -m "$O")/kernels
 
@@ -96,8 +96,7 @@ initrd() {
 		ln -s /proc/self/fd /new/dev/fd
 		mkdir -p /new/lib/modules /new/dev/shm
 		ln -sfn "$1/lib/modules/$2" "/new/lib/modules/$2"
-		chroot /new /bin/bash "$1/command" </new/dev/ttyS0 >/new/dev/ttyS0 2>&1
-		poweroff -f
+		exec switch_root -c /dev/ttyS0 /new /bin/bash "$1/command"
 	END
 	chmod +x "$root/init"
 	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$3"
@@ -113,6 +112,7 @@ command_inside() {
 		for m in veth dummy tun 8021q sch_ingress cls_bpf nf_conntrack nf_tables nft_ct; do modprobe -q \$m; done
 		cd "$PWD" && $O/tests/verified && tests/run.sh $*
 		echo "exit code \$?"
+		busybox poweroff -f
 	END
 }
 
@@ -126,7 +126,7 @@ boot() {
 		-append "console=ttyS0 quiet panic=-1 mitigations=off" \
 		-fsdev local,id=host,path=/,security_model=none,readonly=on,multidevs=remap \
 		-device virtio-9p-pci,fsdev=host,mount_tag=host </dev/null |
-		tr -d '\r' | tee "$1/console" | grep --line-buffered -v '^exit code ' || :
+		sed -u 's|\r||g' | tee "$1/console" | grep --line-buffered -v '^exit code ' || :
 	rm "$1/initrd"
 	code=$(sed -n 's/^exit code //p' "$1/console" | tail -n 1)
 	return "${code:-3}"

@@ -32,6 +32,7 @@ usage() {
 		  -b                  build what they need, run none (and CTT_BUILT=1: run what is built)
 		  DEBUG=1             open a shell in the topology of a netns test that fails
 		  --shell [TOPOLOGY]  open a shell in a topology (router) straight away
+		  LIMIT=N             N seconds for each test, in place of what its file says
 		  O=FOLDER            where things are built (build)
 	END
 }
@@ -267,11 +268,11 @@ left_behind() {
 
 # ---- Running ----------------------------------------------------------------------------------
 
-# time_limit FILE: seconds, as its TIMEOUT line says.
+# time_limit FILE: seconds, as its TIMEOUT line says, or LIMIT.
 time_limit() {
 	local limit
 	limit=$(sed -n 's/^\(#\|\/\/\) TIMEOUT: *\([0-9]*\).*/\2/p' "tests/$1" | head -n 1)
-	echo $((${limit:-120} * ${CTT_SLOW:-1}))
+	echo $((${LIMIT:-${limit:-120}} * ${CTT_SLOW:-1}))
 }
 
 how_it_ended() {

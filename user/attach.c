@@ -17,6 +17,7 @@
 #include "log.h"
 #include "object.h"
 #include "priv.h"
+#include "xdpchain.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
 #define CT_TCX_INGRESS 46
@@ -31,11 +32,14 @@ const char *const hook_names[] = {
 
 const char *hooking_method(const struct hooking *h)
 {
-	const char *tc = h->tc == ATTACH_TC_CLSACT ? "clsact" : "tcx";
+	static const char *const methods[][2] = {
+		{ "tcx", "clsact" },
+		{ "link, tcx", "link, clsact" },
+		{ "libxdp, tcx", "libxdp, clsact" },
+	};
+	int xdp = h->xdp == ATTACH_XDP_LIBXDP ? 2 : 1;
 
-	if (h->hook == CT_HOOK_TC)
-		return tc;
-	return h->tc == ATTACH_TC_CLSACT ? "link, clsact" : "link, tcx";
+	return methods[h->hook == CT_HOOK_TC ? 0 : xdp][h->tc == ATTACH_TC_CLSACT];
 }
 
 /* --- The interface's slot in the map `ifaces` ------------------------------------------------ */
@@ -226,27 +230,129 @@ static int in_off(const struct instance *in, struct hooking *h)
 	return err == -ENOENT ? 0 : err;
 }
 
+/*
+ * Pins beside the links, of what is no link: the program in libxdp's chain, and the stage array that
+ * it belongs to. An upgrade does not touch the chain: the program hands packets on to the newest
+ * one. For that its array must stay, which is emptied when the last pin has gone.
+ */
+#define LIBXDP "libxdp"
+#define STAGES "stages"
+
+static bool pin_is(const char *name, const char *kind)
+{
+	const char *dash = strchr(name, '-');
+
+	return dash && !strcmp(dash + 1, kind);
+}
+
+static int stages_pin(const struct instance *in, const struct hooking *h)
+{
+	char path[PATH_MAX + 64];
+	int fd = instance_fd(in, "xdp_stages"), err;
+
+	if (fd < 0)
+		return fd;
+	link_path(path, sizeof(path), in, h, STAGES);
+	err = bpf_obj_pin(fd, path) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int stages_open(const struct instance *in, const struct hooking *h)
+{
+	char path[PATH_MAX + 64];
+	int fd;
+
+	link_path(path, sizeof(path), in, h, STAGES);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+static int stages_unpin(const struct instance *in, const struct hooking *h)
+{
+	char path[PATH_MAX + 64];
+
+	link_path(path, sizeof(path), in, h, STAGES);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+/* Where the program in the chain hands packets on to. */
+static int stages_update(const struct instance *in, const struct instance *next,
+			 const struct hooking *h)
+{
+	int stages = stages_open(in, h), prog, err = 0;
+	__u32 stage = CT_STAGE_NEXT;
+
+	if (stages < 0)
+		return stages == -ENOENT ? 0 : stages;
+	prog = instance_fd(next, PIN_PROGS "/ct_xdp");
+	if (prog < 0)
+		err = prog;
+	else if (bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
+		err = -errno;
+	if (prog >= 0)
+		close(prog);
+	close(stages);
+	return err;
+}
+
+/* Why it is a link, where libxdp was free to be used. */
+static void explain_link(struct hooking *h)
+{
+	size_t at = strlen(h->why);
+
+	snprintf(h->why + at, sizeof(h->why) - at, "; no libxdp: %s", chain_why());
+}
+
+static int xdp_attach(const struct instance *in, struct hooking *h)
+{
+	bool native = h->hook == CT_HOOK_NATIVE;
+	char pin[PATH_MAX + 64];
+	int err;
+
+	if (h->xdp == ATTACH_XDP_LIBXDP) {
+		link_path(pin, sizeof(pin), in, h, LIBXDP);
+		err = stages_pin(in, h);
+		if (!err)
+			err = chain_attach(in, pin, h->nic.ifindex, native, h->prio);
+		if (err)
+			stages_unpin(in, h);
+		if (err != -ENOEXEC || !h->xdp_automatic)
+			return err;
+		h->xdp = ATTACH_XDP_LINK;
+		explain_link(h);
+	}
+	return link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
+			 native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+}
+
 static int xdp_on(const struct instance *in, struct hooking *h)
 {
 	int err;
 
 	if (h->hook != CT_HOOK_NATIVE && h->hook != CT_HOOK_GENERIC)
 		return 0;
-	err = link_make(in, h, "ct_xdp", "xdp", BPF_XDP,
-			h->hook == CT_HOOK_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+	err = xdp_attach(in, h);
 	if (!err || !h->automatic || (err != -EOPNOTSUPP && err != -EINVAL && err != -EBUSY &&
 				      err != -ENOMEM && err != -ERANGE))
 		return err;
 	if (h->confirm_xdp)
 		return err; /* tc can't do what was asked for */
-	snprintf(h->why, sizeof(h->why), "the driver refuses native XDP: %s", strerror(-err));
+	snprintf(h->why, sizeof(h->why), "native XDP is refused: %s", strerror(-err));
 	h->hook = CT_HOOK_TC;
 	return slot_flags(in, h, 0, 0);
 }
 
 static int xdp_off(const struct instance *in, struct hooking *h)
 {
-	return link_remove(in, h, "xdp");
+	int err = link_remove(in, h, "xdp"), err2;
+	char pin[PATH_MAX + 64];
+
+	link_path(pin, sizeof(pin), in, h, LIBXDP);
+	err2 = chain_detach(pin, h->nic.ifindex);
+	if (!err2)
+		err2 = stages_unpin(in, h);
+	return err ? err : err2;
 }
 
 static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
@@ -359,7 +465,10 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 		todo = "use --hook tc";
 	else if (err == -EPERM)
 		todo = "run as root";
-	return fail(strerror(-err), todo, "%s: %s", h->nic.name, s->name);
+	else if (err == -ENOEXEC)
+		todo = "use --xdp link";
+	return fail(err == -ENOEXEC ? chain_why() : strerror(-err), todo, "%s: %s", h->nic.name,
+		    s->name);
 }
 
 /*
@@ -500,6 +609,8 @@ int hookings_update(const struct instance *in, const struct instance *next)
 
 		err = link_update(in, next, h, "xdp", "ct_xdp");
 		if (!err)
+			err = stages_update(in, next, h);
+		if (!err)
 			err = link_update(in, next, h, "tc-ingress", "ct_tc_ingress");
 		if (!err)
 			err = link_update(in, next, h, "tc-egress", "ct_tc_egress");
@@ -512,11 +623,34 @@ int hookings_update(const struct instance *in, const struct instance *next)
 	return err;
 }
 
+void hookings_release(const struct instance *in, const struct instance *next)
+{
+	int confirm = instance_fd(next, PIN_PROGS "/ct_xdp_confirm");
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	int n = all ? hookings_all(all, CT_IFACES, in) : 0;
+
+	for (int i = 0; i < n; i++) {
+		int stages = stages_open(in, &all[i]);
+
+		for (__u32 stage = 0; stages >= 0 && stage < CT_STAGE_NEXT; stage++) {
+			if (stage != CT_STAGE_CONFIRM || confirm < 0)
+				bpf_map_delete_elem(stages, &stage);
+			else
+				bpf_map_update_elem(stages, &stage, &confirm, BPF_ANY);
+		}
+		if (stages >= 0)
+			close(stages);
+	}
+	free(all);
+	if (confirm >= 0)
+		close(confirm);
+}
+
 /* --- Finding out ------------------------------------------------------------------------------ */
 
 bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 {
-	char name[IFNAMSIZ + 16];
+	char name[IFNAMSIZ + 16], pin[PATH_MAX + 64];
 	struct ct_iface slot;
 	int map = instance_fd(in, "ifaces");
 	bool found;
@@ -546,8 +680,11 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	else
 		h->there &= clsact_attached(in, ifindex, true) &&
 			    clsact_attached(in, ifindex, false);
+	link_path(pin, sizeof(pin), in, h, LIBXDP);
+	h->xdp = access(pin, F_OK) ? ATTACH_XDP_LINK : ATTACH_XDP_LIBXDP;
 	if (h->hook != CT_HOOK_TC)
-		h->there &= link_ifindex(in, h, "xdp") == ifindex;
+		h->there &= h->xdp == ATTACH_XDP_LIBXDP ? chain_attached(pin, ifindex, &h->prio) :
+							  link_ifindex(in, h, "xdp") == ifindex;
 	return true;
 }
 
@@ -574,28 +711,48 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 	return n;
 }
 
-bool hookings_orphaned(const struct instance *in)
+int hookings_links(const struct instance *in, bool *alive)
 {
 	char path[PATH_MAX + 16];
-	bool alive = false;
 	struct dirent *d;
 	int links = 0;
 	DIR *dir;
 
+	*alive = false;
 	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
 	dir = opendir(path);
-	while (dir && !alive && (d = readdir(dir))) {
+	while (dir && (d = readdir(dir))) {
 		char pin[PATH_MAX + NAME_MAX + 32];
 
-		if (d->d_name[0] == '.')
+		if (d->d_name[0] == '.' || pin_is(d->d_name, LIBXDP) || pin_is(d->d_name, STAGES))
 			continue;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
-		alive = link_at(pin) != 0;
+		*alive |= link_at(pin) != 0;
 		links++;
 	}
 	if (dir)
 		closedir(dir);
-	return links && !alive;
+	return links;
+}
+
+void hookings_forget(const struct instance *in)
+{
+	char path[PATH_MAX + 16];
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		char pin[PATH_MAX + NAME_MAX + 32];
+
+		if (!pin_is(d->d_name, LIBXDP))
+			continue;
+		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		chain_detach(pin, atoi(d->d_name));
+	}
+	if (dir)
+		closedir(dir);
 }
 
 /* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */
@@ -656,8 +813,26 @@ static void choose(struct hooking *h, enum attach_hook hook, const char *owner)
 	}
 }
 
+/* libxdp, or a link, and why that; reports if what was asked for can't be. 0 or 1. */
+static int choose_xdp(struct hooking *h, enum attach_xdp xdp)
+{
+	h->xdp = xdp;
+	h->xdp_automatic = xdp == ATTACH_XDP_AUTO;
+	if (xdp == ATTACH_XDP_LINK)
+		return 0;
+	if (!chain_probe()) {
+		h->xdp = ATTACH_XDP_LIBXDP;
+		return 0;
+	}
+	if (xdp == ATTACH_XDP_LIBXDP)
+		return fail(chain_why(), "use --xdp link", "%s: --xdp libxdp", h->nic.name);
+	h->xdp = ATTACH_XDP_LINK;
+	explain_link(h);
+	return 0;
+}
+
 int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
-		 enum attach_hook hook, bool confirm_xdp)
+		 enum attach_hook hook, enum attach_xdp xdp, bool confirm_xdp)
 {
 	char owner[64] = "";
 	struct hooking old;
@@ -685,7 +860,11 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		snprintf(todo, sizeof(todo), "ip link set %s up", name);
 		return fail("interface is down", todo, "%s", name);
 	}
-	xdp_owner(nic.ifindex, owner, sizeof(owner));
+	/* A chain that can be joined is nobody's; and of no use to a link. */
+	if (hook != ATTACH_TC && xdp_owner(nic.ifindex, owner, sizeof(owner)) &&
+	    xdp != ATTACH_XDP_LINK && !chain_probe() &&
+	    chain_joinable(nic.ifindex, hook != ATTACH_GENERIC))
+		owner[0] = 0;
 	choose(h, hook, owner);
 	h->confirm_xdp = confirm_xdp && h->hook != CT_HOOK_TC;
 	if (confirm_xdp && h->hook == CT_HOOK_TC)
@@ -702,5 +881,5 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		snprintf(why, sizeof(why), "XDP is held by %s, which is not ours", owner);
 		return fail(why, "use --hook tc, or detach it", "%s", name);
 	}
-	return 0;
+	return choose_xdp(h, xdp);
 }

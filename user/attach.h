@@ -27,6 +27,12 @@ enum attach_tc {
 	ATTACH_TC_CLSACT,
 };
 
+enum attach_xdp {
+	ATTACH_XDP_AUTO,
+	ATTACH_XDP_LIBXDP,
+	ATTACH_XDP_LINK,
+};
+
 /* One interface. */
 struct hooking {
 	struct nic nic;
@@ -37,7 +43,10 @@ struct hooking {
 	bool half;          /* its loader died at it, or could not finish: to be detached */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
-	char why[128];
+	enum attach_xdp xdp; /* never AUTO once planned */
+	bool xdp_automatic; /* a link will do where libxdp's dispatcher can't take our program */
+	unsigned int prio;  /* in libxdp's chain */
+	char why[256];
 };
 
 /* Some interfaces of one instance, whose lock the caller holds. */
@@ -58,17 +67,16 @@ enum attach_order {
  * speaks against attaching. 0 or 1.
  */
 int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
-		 enum attach_hook hook, bool confirm_xdp);
+		 enum attach_hook hook, enum attach_xdp xdp, bool confirm_xdp);
 /* What the instance has for interface `ifindex`: false if nothing. */
 bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
 int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 
-/*
- * Has every interface of the instance gone, with its network namespace? Then nobody can attach to
- * it or detach from it any more.
- */
-bool hookings_orphaned(const struct instance *in);
+/* How many links the instance has, and whether one of them is on an interface still. */
+int hookings_links(const struct instance *in, bool *alive);
+/* Of an orphan: take out what is not pinned in its own directory. */
+void hookings_forget(const struct instance *in);
 
 /* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
 int hookings_attach(struct hookings *hs, enum attach_order order);
@@ -83,8 +91,13 @@ int hookings_detach(struct hookings *hs, enum attach_order order);
  * of every interface, each at once. Can be repeated. 0 or -errno.
  */
 int hookings_update(const struct instance *in, const struct instance *next);
+/*
+ * And, when no packet is in them any more: what stays of the old ones (in libxdp's chains) is to hold
+ * neither the old programs behind it nor their table. A policy may still go on to `confirm` by it.
+ */
+void hookings_release(const struct instance *in, const struct instance *next);
 
-/* "tcx", "clsact", "link": how it is attached. */
+/* "tcx", "clsact", "link, tcx", "libxdp, tcx", ...: how it is attached. */
 const char *hooking_method(const struct hooking *h);
 extern const char *const hook_names[];
 

@@ -23,12 +23,13 @@
 #include "repair.h"
 #include "replace.h"
 #include "table.h"
+#include "xdpchain.h"
 
 #define MAX_LEAST 64
 #define MAX_MOST 0xffffff
 
-enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP, OPT_TC,
-       OPT_ZONE, OPT_GROUP, OPT_KEEP, OPT_ALL };
+enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP,
+       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_GROUP, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -37,7 +38,8 @@ static const struct opt attach_options[] = {
 	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
 	{ OPT_ZONE, "zone", "N", NULL, "zone of the flows on these interfaces; 0" },
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
-	{ OPT_XDP, "xdp", "METHOD", "auto|link", "how to attach to XDP; auto" },
+	{ OPT_XDP, "xdp", "METHOD", "auto|libxdp|link", "how to attach to XDP; auto" },
+	{ OPT_XDP_PRIO, "xdp-prio", "N", NULL, "priority in libxdp's chain; 15" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
 	{ OPT_GROUP, "group", "GROUP", NULL,
 	  "who may read the instance, by name or number; root: nobody else" },
@@ -54,6 +56,8 @@ struct request {
 	enum attach_hook hook;
 	bool confirm_xdp;
 	enum attach_tc tc;
+	enum attach_xdp xdp;
+	int prio; /* -1: not said */
 	struct object_options object;
 	const char *policy;
 	__u16 zone;
@@ -98,10 +102,10 @@ static int attach_option(struct request *r, int id, const char *value)
 {
 	static const char *const hooks[] = { "auto", "native", "generic", "tc", NULL };
 	static const char *const confirms[] = { "auto", "xdp", NULL };
-	static const char *const xdps[] = { "auto", "link", NULL };
+	static const char *const xdps[] = { "auto", "libxdp", "link", NULL };
 	static const char *const tcs[] = { "auto", "tcx", "clsact", NULL };
 	unsigned int formats = 0;
-	uint64_t max, zone;
+	uint64_t max, zone, prio;
 	int n = 0;
 
 	switch (id) {
@@ -115,6 +119,12 @@ static int attach_option(struct request *r, int id, const char *value)
 		break;
 	case OPT_XDP:
 		n = word("xdp", value, xdps);
+		r->xdp = (enum attach_xdp)n;
+		break;
+	case OPT_XDP_PRIO:
+		if (!number_parse(value, 0, CHAIN_PRIO_MOST, &prio))
+			return usage_error("not a number from 0 to 65535", "--xdp-prio %s", value);
+		r->prio = (int)prio;
 		break;
 	case OPT_TC:
 		n = word("tc", value, tcs);
@@ -188,8 +198,7 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 			if (err == -EUCLEAN || err == -ENODEV)
 				return pins_report(err);
 			if (err == -EBUSY)
-				return fail("another ctloader is at work on it",
-					    "wait for it, or end it", "instance %s", in->name);
+				return instance_busy(in);
 			return fail(strerror(-err), NULL, "no place for pins");
 		}
 		if (cleared)
@@ -256,12 +265,14 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 		    const struct request *r)
 {
 	for (size_t i = 0; i < hs->n; i++) {
-		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->confirm_xdp))
+		if (hooking_plan(&hs->iface[i], in, names[i], r->hook, r->xdp,
+				 r->confirm_xdp))
 			return 1;
 		if (hs->iface[i].there)
 			continue;
 		hs->iface[i].tc = r->tc;
 		hs->iface[i].zone = r->zone;
+		hs->iface[i].prio = r->prio < 0 ? CHAIN_PRIO : (unsigned int)r->prio;
 	}
 	return 0;
 }
@@ -338,7 +349,7 @@ static int share(const struct instance *in, const struct request *r)
 
 int cmd_attach(struct instance *in, int argc, char **argv)
 {
-	struct request r = {};
+	struct request r = { .prio = -1 };
 	struct hookings hs = {};
 	bool fresh = false;
 	struct opts o;
@@ -354,6 +365,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		return o.exit;
 	if (!o.argc)
 		return usage_error("name at least one", "IFACE");
+	if (r.xdp == ATTACH_XDP_LINK && r.prio >= 0)
+		return usage_error("a link has no priority", "--xdp-prio %d", r.prio);
 	for (int i = 0; i < o.argc; i++)
 		for (int k = 0; k < i; k++)
 			if (!strcmp(o.argv[i], o.argv[k]))
@@ -368,7 +381,7 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 	/* Look at the interfaces before anything is made for them. */
 	code = pins_find(in->name, in->dir, sizeof(in->dir)) ? plan_all(NULL, &hs, o.argv, &r) : 0;
 	if (!code) {
-		pins_each(orphan_remove, NULL);
+		pins_each(orphan_clear, NULL);
 		code = prepare(in, &r, &fresh);
 	}
 	if (!code) {
@@ -441,7 +454,6 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 	struct hooking *all = NULL;
 	struct hookings hs = {};
 	bool keep = false, every = false, json = false;
-	struct ct_state st;
 	struct opts o;
 	int id, n, code = 1;
 
@@ -466,9 +478,8 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
 	if (priv_check())
 		return 1;
-	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) &&
-	    instance_check(in, &st) == -EXDEV && hookings_orphaned(in))
-		return orphan_remove(in->name, in->dir, NULL);
+	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && !orphan_remove(in))
+		return 0;
 	if (instance_open(in) || pins_may_remove(in->dir) || instance_lock(in) || instance_open(in))
 		return 1;
 
@@ -505,8 +516,12 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 			}
 		hs.iface[hs.n++] = all[k];
 	}
-	for (size_t i = 0; i < hs.n; i++)
+	for (size_t i = 0; i < hs.n; i++) {
 		hs.iface[i].there = false;
+		/* libxdp finds what is in a chain by its id. */
+		if (hs.iface[i].xdp == ATTACH_XDP_LIBXDP && priv_need(CAP(SYS_ADMIN)))
+			goto out;
+	}
 	code = detach(in, &hs, hs.n == (size_t)n, keep, json);
 out:
 	free(all);

@@ -12,11 +12,10 @@
 
 static int flush_table(struct table *t, bool json)
 {
-	/* One that died would be waited for in vain. */
-	long n = listeners_reap(t->in);
+	long n = listeners_flush(t, CT_END_FLUSHED);
 
-	if (n >= 0)
-		n = table_flush(t, CT_END_FLUSHED);
+	if (n == -ENOENT)
+		return 1;
 	if (n < 0)
 		return fail(strerror((int)-n), NULL, "the table can't be emptied");
 	if (json)

@@ -66,10 +66,11 @@ static int sources_open(struct sources *s, const struct instance *in)
 	s->per_cpu = calloc((size_t)s->cpus, sizeof(struct ct_stats));
 	if (!s->per_cpu)
 		return fail(strerror(errno), NULL, "counters");
+	/* One by one: when one is missing, so may be the others, and one line says it. */
 	s->state = mapped(in, "state", sizeof(*s->state));
-	s->listeners = mapped(in, "listener_state", sizeof(*s->listeners));
-	s->settings = mapped(in, "settings", sizeof(*s->settings));
-	return !(s->state && s->listeners && s->settings);
+	s->listeners = s->state ? mapped(in, "listener_state", sizeof(*s->listeners)) : NULL;
+	s->settings = s->listeners ? mapped(in, "settings", sizeof(*s->settings)) : NULL;
+	return !s->settings;
 }
 
 _Static_assert(sizeof(struct ct_stats) % 8 == 0, "the kernel pads each CPU's value to 8 bytes");

@@ -78,6 +78,8 @@ static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 		json_u64(j, "ifindex", (uint64_t)h[i].nic.ifindex);
 		json_string(j, "hook", hook_names[h[i].hook]);
 		json_string(j, "method", hooking_method(&h[i]));
+		if (h[i].there && h[i].hook != CT_HOOK_TC && h[i].xdp == ATTACH_XDP_LIBXDP)
+			json_u64(j, "priority", h[i].prio);
 		json_u64(j, "zone", h[i].zone);
 		json_string(j, "state", h[i].there ? "attached" : "incomplete");
 		json_object_end(j);
@@ -99,12 +101,11 @@ static void show_group(struct out *o, gid_t gid)
 static int show(const struct instance *in, const struct hooking *h, int n, bool json)
 {
 	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
-	struct ct_state *st = mapped(in, "state", sizeof(*st));
+	struct ct_state *st = s ? mapped(in, "state", sizeof(*st)) : NULL;
 	struct out o;
 
-	if (!s || !st) {
+	if (!st) {
 		mapped_release(s, sizeof(*s));
-		mapped_release(st, sizeof(*st));
 		return 1;
 	}
 	out_begin(&o, json);
@@ -193,7 +194,9 @@ int cmd_status(struct instance *in, int argc, char **argv)
 	if (!h)
 		return fail(strerror(ENOMEM), NULL, "interfaces");
 	n = hookings_all(h, CT_IFACES, in);
-	if (n < 0)
+	if (n == -ENOENT)
+		code = instance_need(in, "ifaces") < 0; /* says why */
+	else if (n < 0)
 		code = fail(strerror(-n), NULL, "%s/ifaces", in->dir);
 	else
 		code = show(in, h, n, formats & OUT_JSON);

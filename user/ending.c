@@ -17,18 +17,6 @@
 #include "pins.h"
 #include "table.h"
 
-/* Tell the listeners that nothing follows. Their rings are theirs: what is in them can be read. */
-static void end_listeners(const struct instance *in)
-{
-	struct ct_listeners *all = mapped(in, "listener_state", sizeof(*all));
-
-	if (!all)
-		return;
-	for (int i = 0; i < CT_LISTENERS; i++)
-		__atomic_store_n(&all->slot[i].closed, 1, __ATOMIC_SEQ_CST);
-	mapped_release(all, sizeof(*all));
-}
-
 static int empty_stage(const struct instance *in, __u32 stage)
 {
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
@@ -57,37 +45,61 @@ static int drop_unconfirmed(const struct instance *in)
 long instance_end(const struct instance *in)
 {
 	struct table t;
-	long flows;
+	long flows = -1;
 
 	for (__u32 stage = 0; stage < CT_STAGE_NEXT; stage++)
 		empty_stage(in, stage);
 	drop_unconfirmed(in);
-	listeners_reap(in); /* nobody waits for the dead */
-	if (table_open(&t, in))
-		return -1;
-	flows = table_flush(&t, CT_END_DETACHED);
-	table_close(&t);
-	end_listeners(in);
-	if (flows < 0) {
-		fail(strerror((int)-flows), NULL, "the table can't be emptied");
-		return -1;
+	if (!table_open(&t, in)) {
+		flows = listeners_flush(&t, CT_END_DETACHED);
+		table_close(&t);
+		if (flows < 0)
+			fail(strerror((int)-flows), NULL, "the table can't be emptied");
 	}
-	return flows;
+	listeners_end(in);
+	return flows < 0 ? -1 : flows;
 }
 
-int orphan_remove(const char *name, const char *dir, void *arg)
+/*
+ * All its interfaces have gone, and its namespace is nowhere to be found. Without links nothing tells
+ * whether the interfaces have gone; then it has to be named by who wants it to be taken away.
+ */
+static bool orphaned(const struct instance *in, bool named)
+{
+	struct ct_state st;
+	bool alive;
+
+	return instance_check(in, &st) == -EXDEV && (hookings_links(in, &alive) || named) &&
+	       !alive && !netns_found(st.netns);
+}
+
+static int remove_orphan(struct instance *in, bool named)
+{
+	/* Whoever has it locked is at work on it. Seen without the lock it may have been half done. */
+	if (!orphaned(in, named) || pins_try_lock(in->dir, &in->lock))
+		return -EXDEV;
+	if (!orphaned(in, named)) {
+		instance_close(in);
+		return -EXDEV;
+	}
+	verbose("instance %s: its network namespace has gone, removed", in->name);
+	hookings_forget(in);
+	instance_end(in);
+	return pins_remove(in->dir, &in->lock);
+}
+
+int orphan_remove(struct instance *in)
+{
+	return remove_orphan(in, true);
+}
+
+int orphan_clear(const char *name, const char *dir, void *arg)
 {
 	struct instance in = { .lock = -1 };
-	struct ct_state st;
 
 	(void)arg;
 	snprintf(in.name, sizeof(in.name), "%s", name);
 	snprintf(in.dir, sizeof(in.dir), "%s", dir);
-	if (instance_check(&in, &st) != -EXDEV || !hookings_orphaned(&in) ||
-	    pins_lock(in.dir, &in.lock))
-		return 0;
-	verbose("instance %s: its network namespace has gone, removed", name);
-	instance_end(&in);
-	pins_remove(in.dir, &in.lock);
+	remove_orphan(&in, false);
 	return 0;
 }

@@ -10,7 +10,9 @@
  * the listeners that nothing follows. The number of flows there were; -1, reported.
  */
 long instance_end(const struct instance *in);
-/* End and remove an instance if its network namespace has gone. For pins_each(). 0. */
-int orphan_remove(const char *name, const char *dir, void *arg);
+/* End and remove an instance if its network namespace has gone. 0, -EXDEV if it has not, -errno. */
+int orphan_remove(struct instance *in);
+/* Likewise, but only if its links say so, too. For pins_each(). 0. */
+int orphan_clear(const char *name, const char *dir, void *arg);
 
 #endif

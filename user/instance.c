@@ -3,10 +3,12 @@
 
 #include <bpf/bpf.h>
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -73,6 +75,94 @@ static int first_netns(void)
 		err = -errno;
 	priv_lower(CAP_SYS_PTRACE);
 	return err ? err : ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
+}
+
+/* What is known while namespaces are looked for. */
+struct search {
+	uint64_t cookie; /* the one that is wanted */
+	int home;        /* ours, to come back to */
+	ino_t *seen;     /* those that have been looked at */
+	size_t n;
+};
+
+/* Is it this one? A cookie is told to who is in the namespace only. */
+static bool netns_is(struct search *s, const char *path)
+{
+	bool found = false;
+	struct stat st;
+	ino_t *seen;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st))
+		goto out;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->seen[i] == st.st_ino)
+			goto out;
+	seen = realloc(s->seen, (s->n + 1) * sizeof(*seen));
+	if (!seen)
+		goto out;
+	s->seen = seen;
+	s->seen[s->n++] = st.st_ino;
+	if (setns(fd, CLONE_NEWNET))
+		goto out;
+	found = netns_cookie() == s->cookie;
+	if (setns(s->home, CLONE_NEWNET))
+		abort(); /* nothing may be done in a namespace that was not asked for */
+out:
+	close(fd);
+	return found;
+}
+
+static bool in_processes(struct search *s)
+{
+	DIR *proc = opendir("/proc");
+	bool found = false;
+	struct dirent *d;
+
+	while (proc && !found && (d = readdir(proc))) {
+		char path[NAME_MAX + 32];
+
+		snprintf(path, sizeof(path), "/proc/%s/ns/net", d->d_name);
+		found = isdigit((unsigned char)d->d_name[0]) && netns_is(s, path);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+static bool in_mounts(struct search *s)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[PATH_MAX + 512], path[PATH_MAX];
+	bool found = false;
+
+	/* 36 35 0:4 net:[4026532288] /run/netns/name rw ... */
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%*d %*d %*s net:[%*u] %4095s", path) == 1 && netns_is(s, path);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool netns_found(uint64_t cookie)
+{
+	struct search s = { .cookie = cookie };
+	bool found;
+
+	/* Who can't look everywhere has not looked. */
+	if (!priv_has(CAP_SYS_ADMIN) || !priv_has(CAP_SYS_PTRACE))
+		return true;
+	priv_keep(CAP(SYS_ADMIN) | CAP(SYS_PTRACE));
+	s.home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (s.home < 0)
+		return false;
+	found = in_mounts(&s) || in_processes(&s);
+	free(s.seen);
+	close(s.home);
+	return found;
 }
 
 /*
@@ -168,13 +258,20 @@ int instance_has(const struct instance *in, const char *name)
 	return access(path, F_OK) ? -errno : 0;
 }
 
+int instance_gone(void)
+{
+	return fail("not loaded", "run 'ctloader attach' first", "table");
+}
+
 int instance_need(const struct instance *in, const char *name)
 {
 	int fd = instance_fd(in, name);
 
 	if (fd >= 0)
 		return fd;
-	if (fd == -ENOENT)
+	if (fd == -ENOENT && instance_has(in, "state")) /* detached meanwhile */
+		instance_gone();
+	else if (fd == -ENOENT)
 		fail("missing", "run 'ctloader attach' to repair the instance", "%s/%s", in->dir,
 		     name);
 	else
@@ -246,7 +343,7 @@ int instance_open(struct instance *in)
 	case -ENOENT:
 		if (geteuid())
 			return fail("no instance is visible here", "run as root", "permission");
-		return fail("not loaded", "run 'ctloader attach' first", "table");
+		return instance_gone();
 	case -EACCES:
 	case -EPERM:
 		return report_closed(in);
@@ -271,13 +368,23 @@ int instance_lock(struct instance *in)
 		return 0;
 	in->lock = -1;
 	if (err == -ENOENT)
-		return fail("not loaded", "run 'ctloader attach' first", "table");
+		return instance_gone();
 	if (err == -EUCLEAN)
 		return pins_report(err);
 	if (err == -EBUSY)
-		return fail("another ctloader is at work on it", "wait for it, or end it",
-			    "instance %s", in->name);
+		return instance_busy(in);
 	return fail(strerror(-err), NULL, "%s", in->dir);
+}
+
+int instance_busy(const struct instance *in)
+{
+	char why[80] = "another ctloader is at work on it";
+	pid_t pid = pins_holder(AT_FDCWD, in->dir);
+
+	if (pid)
+		snprintf(why, sizeof(why), "another ctloader, process %d, is at work on it",
+			 (int)pid);
+	return fail(why, "wait for it, or end it", "instance %s", in->name);
 }
 
 unsigned int clock_hz(void)

@@ -35,6 +35,11 @@ int instance_init(struct instance *in, const struct global *g);
 /* What names a network namespace for as long as the machine runs. */
 uint64_t netns_cookie(void);
 /*
+ * Whether the namespace of that cookie is to be found: it has a process, or is mounted somewhere. If
+ * not it may yet live, by a descriptor or a socket that somebody holds.
+ */
+bool netns_found(uint64_t cookie);
+/*
  * Is what is pinned at in->dir an instance of this build and namespace? Its state into *st. 0;
  * -ENOENT: nothing, or not whole; -EPROTO: of another build; -EXDEV: of another namespace.
  */
@@ -45,12 +50,16 @@ int instance_epoch(const struct instance *in, struct ct_epoch *e);
 int instance_has(const struct instance *in, const char *name);
 /* Find the pinned instance, and put it right if its last loader died at work. Reports when there is none, or it is of another build; 0 or 1. */
 int instance_open(struct instance *in);
+/* Report that there is no such instance, or no longer. Returns 1. */
+int instance_gone(void);
 /* A pinned map or program by its path below the instance, e.g. "ct4", "progs/ct_ctl_get". fd or -errno. */
 int instance_fd(const struct instance *in, const char *name);
 /* The same, reporting failure. fd or -1. */
 int instance_need(const struct instance *in, const char *name);
 /* Hold the instance against other loaders; waits. 0 or 1, reported. */
 int instance_lock(struct instance *in);
+/* Report who holds it. Returns 1. */
+int instance_busy(const struct instance *in);
 void instance_close(struct instance *in);
 
 /*

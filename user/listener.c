@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,192 +17,276 @@
 #include "log.h"
 #include "mapped.h"
 #include "pins.h"
+#include "table.h"
 
-/* --- the lock of the instance ---------------------------------------------------------------- */
+/* A bit of `closed`: it was not this listener that was sent away, the instance has ended. */
+#define CLOSED_FOR_GOOD 2U
+
+/* What of ct_listeners.listening is masks; there are more bits than types. */
+#define LISTENING_MASKS 0xffU
+_Static_assert(CT_EV_MAX <= 8, "a mask fits into LISTENING_MASKS");
+
+_Static_assert(sizeof(struct ct_listener) % 8 == 0, "elements of an array are 8-byte aligned");
+
+/* --- places ---------------------------------------------------------------------------------- */
 
 /*
- * Lock the instance as pins_lock() does, for a listener that leaves. Who detaches holds the lock
- * while it waits for us, having told us by `closed`; then there is nothing to protect. fd or -1.
+ * Nobody who listens takes a lock that somebody else may have to wait for: a process can be stopped
+ * between any two of its instructions, and stay so.
+ *
+ * A place belongs to whoever has a flock on its directory, for as long as that is there: only its
+ * owner writes its element of `listener_state` and `listeners`, or removes the directory, which it
+ * does before it unlocks. So a directory that can be locked is a dead listener's, or one that was
+ * just made; both are free. Whoever gets a lock looks whether the directory is still there.
+ *
+ * Everything goes through a descriptor of the instance's directory that was opened before the
+ * maps: one that has been removed takes no new directories, so who could make one knows that the
+ * maps belong to it, and never touches the places of another instance made under the same name.
  */
-static int lock_to_leave(const struct listener *l)
-{
-	int fd = open(l->in->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	for (int i = 0; i < 500; i++) {
-		const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
-
-		if (!flock(fd, LOCK_EX | LOCK_NB))
-			return fd;
-		if (__atomic_load_n(&l->all->slot[l->slot].closed, __ATOMIC_ACQUIRE))
-			break;
-		nanosleep(&pause, NULL);
-	}
-	close(fd);
-	return -1;
-}
-
-/* --- slots ----------------------------------------------------------------------------------- */
 
 /* bpffs refuses names with a dot in them. */
-static void slot_path(const struct instance *in, unsigned int slot, char *path, size_t size)
+static void place_name(unsigned int slot, char *name, size_t size)
 {
-	snprintf(path, size, "%s/listener-%u", in->dir, slot);
+	snprintf(name, size, "listener-%u", slot);
 }
 
-/* What any listener wants: the one word every packet looks at. Called with the instance locked. */
-static void update_listening(struct ct_listeners *all)
+static bool still_there(int dir)
 {
-	uint32_t any = 0;
+	struct stat st;
 
-	for (unsigned int i = 0; i < CT_LISTENERS; i++)
-		any |= __atomic_load_n(&all->slot[i].mask, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&all->listening, any, __ATOMIC_SEQ_CST);
+	return !fstat(dir, &st) && st.st_nlink;
 }
 
-/*
- * Open and lock the slot's directory; it exists or not. fd, -EWOULDBLOCK when its owner lives,
- * -ENOENT, -errno.
- */
-static int lock_slot(const struct instance *in, unsigned int slot)
+/* fd, -EWOULDBLOCK when its owner lives, -ENOENT, -errno. */
+static int lock_place(const struct listeners *ls, unsigned int slot)
 {
-	char path[PATH_MAX + 16];
-	int fd, err;
+	char name[32];
+	int fd, err = ENOENT;
 
-	slot_path(in, slot, path, sizeof(path));
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	place_name(slot, name, sizeof(name));
+	fd = openat(ls->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (!flock(fd, LOCK_EX | LOCK_NB))
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		err = errno;
+	else if (still_there(fd))
 		return fd;
-	err = errno;
 	close(fd);
 	return -err;
 }
 
+/* The same, making the directory if need be. */
+static int take_place(const struct listeners *ls, unsigned int slot)
+{
+	char name[32];
+	int fd;
+
+	place_name(slot, name, sizeof(name));
+	do {
+		if (mkdirat(ls->dir, name, 0700) && errno != EEXIST)
+			return -errno;
+		fd = lock_place(ls, slot);
+	} while (fd == -ENOENT); /* somebody has taken it for a dead one's, and removed it */
+	return fd;
+}
+
+static void leave_place(const struct listeners *ls, unsigned int slot, int fd)
+{
+	char name[32];
+
+	place_name(slot, name, sizeof(name));
+	unlinkat(ls->dir, name, AT_REMOVEDIR);
+	close(fd);
+}
+
 /*
- * Nobody listens here. After the delete no program has the ring any more: the kernel waits for
- * those in flight when an element of a map of maps goes.
+ * What any listener wants: the one word that every packet looks at. Owners call it when they have
+ * changed their mask. The bits above the masks count the changes, so that a word made of masks that
+ * are no longer true, by a process that was stopped meanwhile, is not put in place of a newer one.
+ * Who dies before he comes to it leaves a bit too many until the next one does.
  */
-static void clear_slot(struct ct_listeners *all, int rings, unsigned int slot)
+static void update_listening(const struct listeners *ls)
 {
-	__atomic_store_n(&all->slot[slot].mask, 0, __ATOMIC_SEQ_CST);
-	bpf_map_delete_elem(rings, &slot);
+	uint32_t *word = &ls->map->listening;
+	uint32_t old = __atomic_load_n(word, __ATOMIC_SEQ_CST), any;
+
+	do {
+		any = 0;
+		for (unsigned int i = 0; i < CT_LISTENERS; i++)
+			any |= __atomic_load_n(&ls->map->slot[i].mask, __ATOMIC_SEQ_CST);
+		any = ((old | LISTENING_MASKS) + 1) | (any & LISTENING_MASKS);
+	} while (!__atomic_compare_exchange_n(word, &old, any, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_SEQ_CST));
 }
 
-/* Free the slot if its listener died. Whether a listener lives there. */
-static bool reap_slot(const struct instance *in, struct ct_listeners *all, int rings,
-		      unsigned int slot)
+/*
+ * Nobody listens at this place, which we own. After the delete no program has the ring any more:
+ * the kernel waits for those in flight when an element of a map of maps goes.
+ */
+static void clear_place(const struct listeners *ls, unsigned int slot)
 {
-	char path[PATH_MAX + 16];
-	int fd = lock_slot(in, slot);
+	__atomic_store_n(&ls->map->slot[slot].mask, 0, __ATOMIC_SEQ_CST);
+	bpf_map_delete_elem(ls->rings, &slot);
+}
 
-	if (fd < 0 && fd != -ENOENT)
-		return true;
-	if (fd >= 0 || __atomic_load_n(&all->slot[slot].mask, __ATOMIC_RELAXED))
-		clear_slot(all, rings, slot);
-	if (fd >= 0) {
-		slot_path(in, slot, path, sizeof(path));
-		rmdir(path);
-		close(fd);
+/* Free the places of the dead, so that nobody waits for them and no ring of theirs is filled. */
+static void reap(const struct listeners *ls)
+{
+	for (unsigned int i = 0; i < CT_LISTENERS; i++) {
+		int fd = lock_place(ls, i);
+
+		/* Its directory has been removed by somebody else. */
+		if (fd == -ENOENT && __atomic_load_n(&ls->map->slot[i].mask, __ATOMIC_SEQ_CST))
+			fd = take_place(ls, i);
+		if (fd < 0)
+			continue;
+		clear_place(ls, i);
+		leave_place(ls, i, fd);
 	}
-	return false;
+	update_listening(ls);
 }
 
-static int reap(const struct instance *in, struct ct_listeners *all, int rings)
+static void listeners_close(struct listeners *ls)
 {
-	int living = 0;
+	if (ls->rings >= 0)
+		close(ls->rings);
+	if (ls->dir >= 0)
+		close(ls->dir);
+	mapped_release(ls->map, sizeof(*ls->map));
+}
 
+/* 0 or 1, reported. */
+static int listeners_open(struct listeners *ls, const struct instance *in)
+{
+	*ls = (struct listeners){ .rings = -1 };
+	ls->dir = open(in->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (ls->dir < 0)
+		return errno == ENOENT ? instance_gone() : fail(strerror(errno), NULL, "%s", in->dir);
+	ls->rings = instance_need(in, "listeners");
+	if (ls->rings >= 0)
+		ls->map = mapped(in, "listener_state", sizeof(*ls->map));
+	if (ls->map)
+		return 0;
+	listeners_close(ls);
+	return 1;
+}
+
+/* --- for those who empty the table ------------------------------------------------------------ */
+
+static void read_losses(const struct listeners *ls, uint64_t lost[])
+{
 	for (unsigned int i = 0; i < CT_LISTENERS; i++)
-		living += reap_slot(in, all, rings, i);
-	update_listening(all);
-	return living;
+		lost[i] = __atomic_load_n(&ls->map->slot[i].lost, __ATOMIC_ACQUIRE);
 }
 
-int listeners_reap(const struct instance *in)
+static void tell_losses(const struct listeners *ls, const uint64_t before[])
 {
-	struct ct_listeners *all = mapped(in, "listener_state", sizeof(*all));
-	int rings = instance_fd(in, "listeners"), lock = -1;
-	int living = all ? 0 : -EIO; /* reported */
+	uint64_t lost[CT_LISTENERS];
 
-	if (!living && rings < 0)
-		living = rings;
-	if (!living && in->lock < 0)
-		living = pins_lock(in->dir, &lock);
-	if (!living)
-		living = reap(in, all, rings);
-	if (lock >= 0)
-		close(lock);
-	if (rings >= 0)
-		close(rings);
-	mapped_release(all, sizeof(*all));
-	return living;
-}
+	read_losses(ls, lost);
+	for (unsigned int i = 0; i < CT_LISTENERS; i++) {
+		char name[32], process[32] = "";
+		pid_t pid;
 
-/* Take the first free slot: its directory, locked, is the claim. 0 or 1, reported. */
-static int claim_slot(struct listener *l)
-{
-	char path[PATH_MAX + 16];
-	int err = EBUSY;
-
-	for (l->slot = 0; l->slot < CT_LISTENERS; l->slot++) {
-		slot_path(l->in, l->slot, path, sizeof(path));
-		if (mkdir(path, 0700)) {
-			err = errno;
-			if (err == EEXIST)
-				continue;
-			break;
-		}
-		l->dir = lock_slot(l->in, l->slot);
-		if (l->dir >= 0)
-			return 0;
-		err = -l->dir;
-		rmdir(path);
-		break;
+		if (lost[i] <= before[i])
+			continue;
+		place_name(i, name, sizeof(name));
+		pid = pins_holder(ls->dir, name);
+		if (pid)
+			snprintf(process, sizeof(process), " (process %d)", (int)pid);
+		note("listener %u%s does not read: %" PRIu64 " events are lost to it", i, process,
+		     lost[i] - before[i]);
 	}
-	l->dir = -1;
-	if (err == EEXIST)
-		return fail("all places for listeners are taken", "end another 'ctloader events'",
-			    "%d listeners", CT_LISTENERS);
-	return fail(strerror(err), NULL, "%s", path);
 }
 
-/* Begin from zero, then the ring, then the mask: programs look at them in the other order. */
+long listeners_flush(struct table *t, enum ct_end reason)
+{
+	uint64_t before[CT_LISTENERS];
+	struct listeners ls;
+	long n;
+
+	if (listeners_open(&ls, t->in)) /* an instance ends, whatever it lacks */
+		return reason == CT_END_DETACHED ? table_flush(t, reason) : -ENOENT;
+	reap(&ls); /* nobody waits for the dead */
+	read_losses(&ls, before);
+	n = table_flush(t, reason);
+	tell_losses(&ls, before);
+	listeners_close(&ls);
+	return n;
+}
+
+void listeners_end(const struct instance *in)
+{
+	struct ct_listeners *map = mapped(in, "listener_state", sizeof(*map));
+
+	for (int i = 0; map && i < CT_LISTENERS; i++)
+		__atomic_fetch_or(&map->slot[i].closed, CLOSED_FOR_GOOD, __ATOMIC_SEQ_CST);
+	mapped_release(map, sizeof(*map));
+}
+
+/* --- registering ------------------------------------------------------------------------------ */
+
+/* Take the first place that is free, or becomes so while we look. 0 or 1, reported. */
+static int claim_place(struct listener *l)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+
+	/* Again, since who reaps has a place for a moment. */
+	for (int tries = 0; tries < 5; tries++) {
+		if (tries)
+			nanosleep(&pause, NULL);
+		for (l->slot = 0; l->slot < CT_LISTENERS; l->slot++) {
+			l->dir = take_place(&l->all, l->slot);
+			if (l->dir >= 0)
+				return 0;
+			if (l->dir == -ENOENT)
+				return instance_gone();
+			if (l->dir != -EWOULDBLOCK)
+				return fail(strerror(-l->dir), NULL, "place %u for a listener",
+					    l->slot);
+		}
+	}
+	return fail("all places for listeners are taken", "end another 'ctloader events'",
+		    "%d listeners", CT_LISTENERS);
+}
+
+/*
+ * Begin from zero, with nothing of who had the place before. The ring comes last: without one an
+ * event is neither delivered nor lost. That the instance has ended is never taken back: it may have
+ * while we registered.
+ */
 static int register_ring(struct listener *l, uint32_t mask)
 {
-	struct ct_listener *mine = &l->all->slot[l->slot];
+	struct ct_listener *mine = &l->all.map->slot[l->slot];
 
-	__atomic_store_n(&mine->mask, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&mine->closed, 0, __ATOMIC_SEQ_CST);
+	clear_place(&l->all, l->slot);
+	__atomic_fetch_and(&mine->closed, CLOSED_FOR_GOOD, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->delivered, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->lost, 0, __ATOMIC_SEQ_CST);
-	if (bpf_map_update_elem(l->rings, &l->slot, &l->ring, BPF_ANY))
-		return fail(strerror(errno), NULL, "the ring can't be registered");
 	__atomic_store_n(&mine->mask, mask, __ATOMIC_SEQ_CST);
-	update_listening(l->all);
+	update_listening(&l->all);
+	if (bpf_map_update_elem(l->all.rings, &l->slot, &l->ring, BPF_ANY))
+		return fail(strerror(errno), NULL, "the ring can't be registered");
 	return 0;
 }
 
 /*
- * Give the slot back; from here on no program writes into the ring. Returns the losses in all:
- * the next owner of the slot counts from zero.
+ * Give the place back; from here on no program writes into the ring. Returns the losses in all: the
+ * next owner counts from zero. When the directory has gone the instance has, and its programs; or
+ * somebody has taken the place from us, and it is another's by now.
  */
 static uint64_t give_back(struct listener *l)
 {
-	struct ct_listener *mine = &l->all->slot[l->slot];
-	char path[PATH_MAX + 16];
 	uint64_t lost;
 
-	clear_slot(l->all, l->rings, l->slot);
-	lost = __atomic_load_n(&mine->lost, __ATOMIC_ACQUIRE);
-	/* When the instance goes, whoever detaches it has no more use for the word, nor have we. */
-	if (!__atomic_load_n(&mine->closed, __ATOMIC_ACQUIRE))
-		update_listening(l->all);
-	slot_path(l->in, l->slot, path, sizeof(path));
-	rmdir(path);
-	close(l->dir);
-	l->dir = -1;
+	if (!still_there(l->dir)) {
+		close(l->dir);
+		return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+	}
+	clear_place(&l->all, l->slot);
+	lost = __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+	update_listening(&l->all);
+	leave_place(&l->all, l->slot, l->dir);
 	return lost;
 }
 
@@ -244,7 +329,7 @@ static void last_losses(struct listener *l, uint64_t lost)
 
 int listener_poll(struct listener *l, int timeout_ms)
 {
-	const struct ct_listener *mine = &l->all->slot[l->slot];
+	const struct ct_listener *mine = &l->all.map->slot[l->slot];
 	int n = ring_buffer__poll(l->reader, timeout_ms);
 	bool closed;
 
@@ -253,7 +338,7 @@ int listener_poll(struct listener *l, int timeout_ms)
 	if (n)
 		return n;
 	/* Whoever closes does so after the last record: what is read from here on is all of it. */
-	closed = __atomic_load_n(&mine->closed, __ATOMIC_ACQUIRE);
+	closed = __atomic_load_n(&mine->closed, __ATOMIC_ACQUIRE) || !still_there(l->dir);
 	n = ring_buffer__consume(l->reader);
 	if (n || !closed)
 		return n;
@@ -268,20 +353,12 @@ static void release(struct listener *l)
 	ring_buffer__free(l->reader);
 	if (l->ring >= 0)
 		close(l->ring);
-	if (l->rings >= 0)
-		close(l->rings);
-	mapped_release(l->all, sizeof(*l->all));
+	listeners_close(&l->all);
 }
 
-/* The maps of the instance and the ring. 0 or 1, reported. */
-static int acquire(struct listener *l, uint32_t ring_bytes)
+/* 0 or 1, reported. */
+static int make_ring(struct listener *l, uint32_t ring_bytes)
 {
-	l->rings = instance_need(l->in, "listeners");
-	if (l->rings < 0)
-		return 1;
-	l->all = mapped(l->in, "listener_state", sizeof(*l->all));
-	if (!l->all)
-		return 1;
 	l->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_events", 0, 0, ring_bytes, NULL);
 	if (l->ring < 0)
 		return fail(strerror(errno), NULL, "a ring of %u bytes can't be made", ring_bytes);
@@ -294,31 +371,23 @@ static int acquire(struct listener *l, uint32_t ring_bytes)
 int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 		  uint32_t ring_bytes, listener_fn *each, void *arg)
 {
-	int lock = -1, err;
+	int err;
 
 	*l = (struct listener){
-		.in = in, .dir = -1, .ring = -1, .rings = -1, .each = each, .arg = arg,
+		.dir = -1, .ring = -1, .each = each, .arg = arg,
 		.least = l->least ? l->least : sizeof(struct ct_event),
 	};
-	err = in->lock >= 0 ? 0 : pins_lock(in->dir, &lock);
-	if (err == -ENOENT)
-		return fail("not loaded", "run 'ctloader attach' first", "table");
-	if (err)
-		return fail(strerror(-err), "is another ctloader at work on it?", "instance %s",
-			    in->name);
-	err = acquire(l, ring_bytes);
-	if (err)
-		goto out;
-	reap(in, l->all, l->rings);
-	err = claim_slot(l);
-	if (err)
-		goto out;
-	err = register_ring(l, mask);
-	if (err)
-		give_back(l);
-out:
-	if (lock >= 0)
-		close(lock);
+	if (listeners_open(&l->all, in))
+		return 1;
+	reap(&l->all);
+	err = make_ring(l, ring_bytes);
+	if (!err)
+		err = claim_place(l);
+	if (!err) {
+		err = register_ring(l, mask);
+		if (err)
+			give_back(l);
+	}
 	if (err)
 		release(l);
 	return err;
@@ -326,11 +395,8 @@ out:
 
 void listener_close(struct listener *l, bool drain)
 {
-	int lock = l->in->lock >= 0 ? -1 : lock_to_leave(l);
 	uint64_t lost = give_back(l);
 
-	if (lock >= 0)
-		close(lock);
 	if (drain && ring_buffer__consume(l->reader) >= 0)
 		last_losses(l, lost);
 	release(l);

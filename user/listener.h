@@ -3,8 +3,8 @@
  * A listener: a ring of its own, registered in one of the CT_LISTENERS slots of an instance.
  *
  * Who owns slot i holds a flock on the directory `listener-i` below the instance, so a listener
- * that dies is one whose directory is there and not locked: the slot is taken from it. Opening,
- * closing and reaping are serialised by the lock of the instance.
+ * that dies is one whose directory is there and not locked: the slot is taken from it. A listener
+ * takes no other lock, so that one which is stopped holds up nobody.
  */
 #ifndef LISTENER_H
 #define LISTENER_H
@@ -14,9 +14,11 @@
 #include <stdint.h>
 
 #include "../include/ct_config.h"
+#include "../include/ct_stats.h"
 
 struct instance;
 struct ring_buffer;
+struct table;
 
 /*
  * One record, or the loss of some. `seq` counts every record of this listener from 1, lost ones
@@ -25,13 +27,19 @@ struct ring_buffer;
  */
 typedef bool listener_fn(const struct ct_event *ev, uint64_t seq, uint64_t lost, void *arg);
 
+/* What those of one instance share. */
+struct listeners {
+	int dir;                  /* of the instance */
+	int rings;                /* the map `listeners` */
+	struct ct_listeners *map; /* the map `listener_state` */
+};
+
 struct listener {
-	const struct instance *in;
+	struct listeners all;
 	unsigned int slot;
-	int dir;                    /* locked: the slot is ours; -1: not registered */
-	int ring, rings;            /* our ring, and the map of all */
+	int dir;                    /* locked: the slot is ours */
+	int ring;
 	struct ring_buffer *reader;
-	struct ct_listeners *all;   /* the map `listener_state` */
 	size_t least;               /* bytes of the shortest record that is one; 0: a struct ct_event */
 	uint64_t seq;               /* of the last record */
 	uint64_t lost;              /* reported so far */
@@ -59,10 +67,11 @@ int listener_poll(struct listener *l, int timeout_ms);
 void listener_close(struct listener *l, bool drain);
 
 /*
- * Free the slots of listeners that died, so that nobody waits for them and no ring of theirs is
- * filled. Takes the lock of the instance unless `in` holds it. The number of living listeners, or
- * -errno.
+ * Empty the table, by table_flush(), and say which listeners did not take their events. The number
+ * of flows deleted, or -errno; -ENOENT, reported: the instance has gone meanwhile.
  */
-int listeners_reap(const struct instance *in);
+long listeners_flush(struct table *t, enum ct_end reason);
+/* Tell all that nothing follows. Their rings are theirs: what is in them can be read. */
+void listeners_end(const struct instance *in);
 
 #endif

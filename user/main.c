@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <xdp/libxdp.h>
 
 #include "cmd.h"
 #include "log.h"
@@ -21,7 +22,7 @@
 #define REPAIRING (LOADING | CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(SYS_CHROOT) | CAP(CHOWN))
 
 #define TO_LOOK	       { .at_times = REPAIRING }
-#define TO_LOOK_CLOSER { .uses = CAP(BPF), .at_times = REPAIRING }
+#define TO_LOOK_CLOSER { .uses = CAP(BPF) | CAP(SYS_ADMIN), .at_times = REPAIRING }
 #define TO_LISTEN      { .needs = CAP(BPF), .at_times = REPAIRING }
 #define TO_LOAD	       { .needs = LOADING, .at_times = REPAIRING }
 #define TO_UPGRADE     { .needs = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
@@ -64,7 +65,7 @@ static const struct opt global_options[] = {
 	{ OPT_INSTANCE, "instance", "NAME", NULL,
 	  "the instance (default: the network namespace's own)" },
 	{ OPT_NETNS, "netns", "NAME|PATH", NULL, "the network namespace (default: the caller's)" },
-	{ 'v', "verbose", NULL, NULL, "say more; twice: libbpf's messages, too" },
+	{ 'v', "verbose", NULL, NULL, "say more; twice: libbpf's and libxdp's messages, too" },
 	{ OPT_VERSION, "version", NULL, NULL, "print the version" },
 	{ 0 },
 };
@@ -72,6 +73,13 @@ static const struct opt global_options[] = {
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	if (log_verbose < 2 || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, format, args);
+}
+
+static int print_libxdp(enum libxdp_print_level level, const char *format, va_list args)
+{
+	if (log_verbose < 2 || level == LIBXDP_DEBUG)
 		return 0;
 	return vfprintf(stderr, format, args);
 }
@@ -169,6 +177,7 @@ int main(int argc, char **argv)
 	priv_start();
 	setvbuf(stdout, output, _IOFBF, sizeof(output));
 	libbpf_set_print(print_libbpf);
+	libxdp_set_print(print_libxdp);
 	opts_about("[GLOBAL]", "COMMAND [OPTIONS] [ARGUMENTS]", overview());
 	opts_init_front(&o, argc, argv, global_options, NULL);
 	while ((id = opts_next(&o)) > 0) {

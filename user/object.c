@@ -115,6 +115,15 @@ static int fill_settings(struct ct_bpf *skel, const struct object_options *optio
 	return err;
 }
 
+/* All programs of an array need the same type of attachment: none serves every kernel. */
+static void no_attach_type(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+		bpf_program__set_expected_attach_type(prog, 0);
+}
+
 /* The last stage first: from the moment `in` is there, so is all that it leads to. */
 int object_fill_stages(struct ct_bpf *skel)
 {
@@ -279,7 +288,6 @@ void object_set_max(struct ct_bpf *skel, uint32_t max)
 struct ct_bpf *object_open(void)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	struct bpf_program *prog;
 	struct ct_bpf *skel;
 
 	if (too_old())
@@ -293,9 +301,7 @@ struct ct_bpf *object_open(void)
 		return NULL;
 	}
 	bpf_map__set_max_entries(skel->maps.fragments, fragments_most());
-	/* All programs of an array need the same type of attachment: none serves every kernel. */
-	bpf_object__for_each_program(prog, skel->obj)
-		bpf_program__set_expected_attach_type(prog, 0);
+	no_attach_type(skel->obj);
 	skel->rodata->ct_ip_summed = ip_summed_bit();
 #if !defined(__x86_64__) && !defined(__i386__)
 	skel->rodata->ct_weak_memory = true;
@@ -358,4 +364,86 @@ int object_load(const struct instance *in, const struct object_options *options)
 out:
 	object_close(skel);
 	return err ? 1 : 0;
+}
+
+/*
+ * Does the kernel know this map by that name? It cuts names off; and of libbpf's own maps, like
+ * "ct_bpf.rodata", they both know only from the dot on in the same way.
+ */
+static bool map_called(const struct bpf_map *map, const char *name)
+{
+	const char *known = bpf_map__name(map);
+
+	if (bpf_map__is_internal(map)) {
+		known = strchr(known, '.') ?: known;
+		name = strchr(name, '.') ?: name;
+	}
+	return !strncmp(name, known, BPF_OBJ_NAME_LEN - 1);
+}
+
+/* Give `obj` the maps with these ids. What is not among them it does without. 0 or -errno. */
+static int share_maps(const struct bpf_object *obj, const __u32 *ids, __u32 n)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj)
+		bpf_map__set_autocreate(map, false);
+	for (__u32 i = 0; i < n; i++) {
+		int fd = bpf_map_get_fd_by_id(ids[i]), err;
+		struct bpf_map_info info = {};
+		__u32 len = sizeof(info);
+
+		if (fd < 0)
+			return -errno;
+		err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : -ENOENT;
+		bpf_object__for_each_map(map, obj) {
+			if (err != -ENOENT || !map_called(map, info.name))
+				continue;
+			err = bpf_map__set_autocreate(map, true);
+			if (!err)
+				err = bpf_map__reuse_fd(map, fd);
+			break;
+		}
+		close(fd);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+struct bpf_object *object_open_again(const struct instance *in, const char *prog)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "ct_bpf");
+	__u32 ids[64], len = sizeof(struct bpf_prog_info);
+	struct bpf_prog_info info = { .map_ids = (uintptr_t)ids, .nr_map_ids = 64 };
+	struct bpf_program *other;
+	struct bpf_object *obj;
+	char path[NAME_MAX + 16];
+	const void *elf;
+	size_t size;
+	int fd, err;
+
+	snprintf(path, sizeof(path), PIN_PROGS "/%s", prog);
+	fd = instance_fd(in, path);
+	if (fd < 0) {
+		errno = -fd;
+		return NULL;
+	}
+	err = bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
+	close(fd);
+	elf = ct_bpf__elf_bytes(&size);
+	obj = err ? NULL : bpf_object__open_mem(elf, size, &opts);
+	if (!err && !obj)
+		err = -errno;
+	if (!err)
+		err = share_maps(obj, ids, info.nr_map_ids < 64 ? info.nr_map_ids : 64);
+	if (err) {
+		bpf_object__close(obj);
+		errno = -err;
+		return NULL;
+	}
+	no_attach_type(obj);
+	bpf_object__for_each_program(other, obj)
+		bpf_program__set_autoload(other, !strcmp(bpf_program__name(other), prog));
+	return obj;
 }

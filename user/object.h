@@ -8,6 +8,8 @@
 
 #include "instance.h"
 
+struct bpf_object;
+
 struct object_options {
 	uint32_t max;      /* flows the table is made for; 0: by the size of the machine */
 	bool drop_invalid;
@@ -35,7 +37,6 @@ int object_start_sweep(const struct instance *in);
  */
 struct ct_bpf;
 struct bpf_map;
-struct bpf_object;
 struct ct_bpf *object_open(void);
 void object_set_max(struct ct_bpf *skel, uint32_t max);
 struct bpf_object *object_bpf(const struct ct_bpf *skel);
@@ -56,6 +57,11 @@ void object_defaults(struct ct_settings *s, uint32_t max);
 void object_state(struct ct_state *st, uint32_t max);
 /* A number that names the programs inside this binary. */
 uint64_t object_build(void);
+/*
+ * The object once more, of which only `prog` is to be loaded (as another type, say), with the maps
+ * that the pinned program of this name uses, its constants among them. NULL and errno.
+ */
+struct bpf_object *object_open_again(const struct instance *in, const char *prog);
 /* What `max` is when nobody says: nf_conntrack's rule, by the memory of the machine. */
 uint32_t object_default_max(void);
 

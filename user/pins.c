@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -206,12 +207,22 @@ static const char *place_path(size_t i)
 	return i & 1 && !home() ? "" : paths[i];
 }
 
-static const char *place(void)
+static const char *first_of(size_t places)
 {
-	for (size_t i = 0; i < PLACES; i++)
+	for (size_t i = 0; i < places; i++)
 		if (is_bpffs(place_path(i)))
 			return place_path(i);
 	return NULL;
+}
+
+static const char *place(void)
+{
+	return first_of(PLACES);
+}
+
+const char *pins_system(void)
+{
+	return first_of(2);
 }
 
 int pins_find(const char *name, char *dir, size_t size)
@@ -464,6 +475,29 @@ int pins_try_lock(const char *dir, int *lock)
 	return lock_dir(dir, lock, 0);
 }
 
+pid_t pins_holder(int at, const char *path)
+{
+	unsigned long ino;
+	unsigned int major, minor;
+	struct stat st;
+	char line[256];
+	int pid = 0;
+	FILE *f;
+
+	if (fstatat(at, path, &st, 0))
+		return 0;
+	f = fopen("/proc/locks", "re");
+	if (!f)
+		return 0;
+	/* 1: FLOCK  ADVISORY  WRITE 1234 00:2a:5678 0 EOF; who waits for it has "->" behind the number */
+	while (fgets(line, sizeof(line), f) &&
+	       (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%lu", &pid, &major, &minor, &ino) != 4 ||
+		major != major(st.st_dev) || minor != minor(st.st_dev) || ino != st.st_ino))
+		pid = 0;
+	fclose(f);
+	return pid;
+}
+
 /* Remove the directory above the instances if it is there and empty, then the mount if it is ours. */
 static void remove_top(const char *top)
 {
@@ -524,7 +558,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	(void)st;
 	(void)type;
 	(void)ftw;
-	return remove(path);
+	return remove(path) && errno != ENOENT; /* a listener that leaves takes its own away */
 }
 
 void pins_tidy(void)
@@ -549,19 +583,37 @@ void pins_tidy(void)
 	unlock_run(run);
 }
 
+/*
+ * `state` goes first, so that what is left if we are killed is not taken for an instance. Listeners
+ * that are about to begin take no lock: each may make one directory more, as long as its maps are
+ * there to be found.
+ */
+static int remove_tree(const char *dir)
+{
+	char state[PATH_MAX + 16];
+
+	snprintf(state, sizeof(state), "%s/state", dir);
+	unlink(state);
+	for (int tries = 0; tries < 100; tries++) {
+		if (!nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
+			return 0;
+		if (errno == ENOENT && access(dir, F_OK))
+			return 0;
+		if (errno != ENOENT && errno != ENOTEMPTY)
+			break;
+	}
+	return -errno;
+}
+
 int pins_remove(const char *dir, int *lock)
 {
-	int run = lock_run(LOCK_WAIT_MS), err = 0;
-	char top[PATH_MAX], state[PATH_MAX + 8];
+	int run = lock_run(LOCK_WAIT_MS), err;
+	char top[PATH_MAX];
 
 	if (run < 0)
 		return run;
-	/* What makes it an instance goes first: whatever stays if we die is none. */
-	snprintf(state, sizeof(state), "%s/state", dir);
-	unlink(state);
 	/* Nobody can find the directory any more when it is unlocked: who waits looks again. */
-	if (nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
-		err = errno == ENOENT ? 0 : -errno;
+	err = remove_tree(dir);
 	if (*lock >= 0)
 		close(*lock);
 	*lock = -1;

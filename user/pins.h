@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The system's bpffs, by a path that leads there from here; NULL if there is none. */
+const char *pins_system(void);
 /*
  * The directory of instance `name` (".../ctloader/NAME") into `dir`. 0, -ENOENT when there is no
  * such instance, -EUCLEAN or -errno.
@@ -37,6 +39,8 @@ int pins_lock(const char *dir, int *lock);
 int pins_try_lock(const char *dir, int *lock);
 /* Take away what a loader that died has left of the places for pins: a mount without an instance. */
 void pins_tidy(void);
+/* The process that has a flock on a directory, by its path from `at` on; 0 if that can't be known. */
+pid_t pins_holder(int at, const char *path);
 /*
  * Remove the instance's directory with everything in it, and the mount if it was ours and the
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.

@@ -39,8 +39,8 @@ static const char *const table_maps[] = { "ct4",   "ct6",   "index4", "index6",
 					  "free4", "free6", "state" };
 /* Shared, or this is no instance that we understand. */
 static const char *const constant_maps[] = { "epoch", "secrets", "listeners", "listener_state" };
-/* Each set of programs has its own: see pkt.h. */
-static const char *const own_maps[] = { "record", "chunk", "xdp_stages", "tc_stages" };
+/* Each set of programs has its own: so an old `in` never calls a new `confirm`, but through a policy. */
+static const char *const own_maps[] = { "chunk", "xdp_stages", "tc_stages" };
 
 #define IS_IN(name, list) is_in(name, list, sizeof(list) / sizeof((list)[0]))
 
@@ -462,7 +462,7 @@ static struct instance within(const struct instance *in, const char *path)
 {
 	struct instance part = *in;
 
-	snprintf(part.dir, sizeof(part.dir), "%s", path);
+	snprintf(part.dir, sizeof(part.dir), "%.*s", PATH_MAX - 1, path);
 	return part;
 }
 
@@ -604,9 +604,13 @@ static int complete(const struct instance *in, const char *path, uint32_t number
 
 	err = object_start_sweep(&next) ? -EIO : 0;
 	if (!err)
+		err = policies_update(in, &next);
+	if (!err)
 		err = hookings_update(in, &next);
 	if (!err)
 		err = grace_period();
+	if (!err)
+		hookings_release(in, &next);
 	if (!err)
 		err = merge_table(in, &next);
 	if (!err)
@@ -615,6 +619,7 @@ static int complete(const struct instance *in, const char *path, uint32_t number
 		err = fit_max(in, &next);
 	if (err)
 		return err;
+	policies_tidy(in, &next);
 	snprintf(done, sizeof(done), "%s/done-%u", in->dir, number);
 	if (rename(path, done))
 		return -errno;
@@ -622,8 +627,9 @@ static int complete(const struct instance *in, const char *path, uint32_t number
 }
 
 /* Nothing was switched: as if nothing had been. */
-static int take_back(const struct instance *in, const char *path)
+static int take_back(const struct instance *in, const char *path, uint32_t number)
 {
+	policies_copy_undo(in, number);
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
 		int fd = instance_fd(in, stage_arrays[i]);
 
@@ -651,7 +657,7 @@ int replace_resume(const struct instance *in)
 		return settle(in, path);
 	verbose("instance %s: its loader died at an upgrade: %s", in->name,
 		e.now == number ? "finished" : "taken back");
-	return e.now == number ? complete(in, path, number) : take_back(in, path);
+	return e.now == number ? complete(in, path, number) : take_back(in, path, number);
 }
 
 /* --- The steps before ------------------------------------------------------------------------- */
@@ -809,6 +815,26 @@ static int fill_interfaces(const struct replacement *r)
 	return err ? fail(strerror(-err), NULL, "%s/ifaces", r->in->dir) : 0;
 }
 
+/*
+ * Policies stay in force: they read the packet record, so that has to be the same. Without packets
+ * they can as well be left out. 0 or 1, reported.
+ */
+static int copy_policies(const struct replacement *r)
+{
+	int err;
+
+	if (is_fresh(r, "record") && !hookings_all(NULL, 0, r->in)) {
+		verbose("policies that were made for another layout are not taken over");
+		return 0;
+	}
+	err = policies_copy(r->in, r->obj, r->number);
+	if (err == 1 && is_fresh(r, "record"))
+		return fail("it was made for another layout of packets",
+			    "detach --keep, upgrade, and attach with one for this build",
+			    "the policy of %s", r->in->name);
+	return err < 0 ? fail(strerror(-err), NULL, "the policy of %s", r->in->name) : 0;
+}
+
 /* Fill those maps that are not shared. 0 or 1, reported. */
 static int fill(struct replacement *r)
 {
@@ -832,9 +858,9 @@ static int fill(struct replacement *r)
 		return 1;
 	if (!err)
 		err = object_fill_stages(r->skel);
-	if (!err)
-		err = policies_copy(r->in, r->obj);
-	return err ? fail(strerror(-err), NULL, "the maps can't be filled") : 0;
+	if (err)
+		return fail(strerror(-err), NULL, "the maps can't be filled");
+	return copy_policies(r);
 }
 
 /* The entry programs into the stages from which the old ones will hand packets on. */
@@ -943,7 +969,11 @@ static void copy_unconfirmed(const struct replacement *r, const struct flows *f)
 
 static void switch_to(const struct replacement *r)
 {
+	struct instance next = within(r->in, r->path);
+
 	__atomic_store_n(object_epoch(r->skel), r->number, __ATOMIC_SEQ_CST);
+	/* complete() does so again, and reports what goes wrong. */
+	policies_update(r->in, &next);
 }
 
 /* Both tables at once: copy, switch, and bring over what is left. 0; 1: nothing was switched. */
@@ -1024,7 +1054,7 @@ int replace(const struct instance *in, uint32_t max, struct replaced *what)
 	r.max = max ? max : (uint32_t)r.before.max_slots;
 	object_set_max(skel, r.max);
 	if (prepare(&r) || (r.table ? switch_tables(&r) : (switch_to(&r), 0))) {
-		take_back(in, r.path);
+		take_back(in, r.path, r.number);
 		goto out;
 	}
 	*what = (struct replaced){ .abi = r.before.abi, .build = r.before.build, .table = r.table };

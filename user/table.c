@@ -9,8 +9,12 @@
 
 #include "../bpf/tuple.h"
 
-/* A flush waits this long for listeners that take no event, then goes on without them. */
+/*
+ * A flush waits this long for listeners that take no event, and so long in all for some that take
+ * few; then it goes on without them.
+ */
 #define FLUSH_PATIENCE_MS 2000
+#define FLUSH_WAIT_MS     10000
 
 struct dump {
 	struct ct_ctl m;
@@ -95,10 +99,20 @@ int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason
 	return ret > 0 ? -ret : ret;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts = {};
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 long table_flush(struct table *t, enum ct_end reason)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	int waited = 0, more;
+	uint64_t waited = 0, since = 0; /* ms in all; when this wait began, 0: it has not */
+	bool forced = false;
+	int more;
 	long n = 0;
 
 	for (int family = 0; family < 2; family++) {
@@ -106,7 +120,6 @@ long table_flush(struct table *t, enum ct_end reason)
 
 		do {
 			/* Once the patience is spent, events that find no room are counted as lost. */
-			bool forced = waited >= FLUSH_PATIENCE_MS;
 			struct ct_ctl m = { .family = family, .first = first, .reason = reason,
 					    .full = forced };
 
@@ -118,10 +131,14 @@ long table_flush(struct table *t, enum ct_end reason)
 			n += m.count;
 			first = m.first;
 			if (m.full) {
+				if (!since)
+					since = now_ms();
 				nanosleep(&pause, NULL);
-				waited++;
-			} else if (!forced) {
-				waited = 0;
+				forced = now_ms() - since >= FLUSH_PATIENCE_MS ||
+					 waited + now_ms() - since >= FLUSH_WAIT_MS;
+			} else if (since) {
+				waited += now_ms() - since;
+				since = 0;
 			}
 		} while (more);
 	}

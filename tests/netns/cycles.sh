@@ -6,7 +6,8 @@
 # leaked. Attached in the other order, and detached in this one with a grace period after each step,
 # the two may come and go under any traffic.
 #
-# CYCLES=N makes N cycles at each hook in place of 60.
+# CYCLES=N makes N cycles at each hook in place of 60: CYCLES=1000 LIMIT=7200 tests/run.sh cycles.sh is
+# the full test, 2000 cycles and 500 more with upgrades.
 # TIMEOUT: 600
 
 # shellcheck source=tests/tools/more.sh
@@ -85,11 +86,13 @@ test_real_order_does_not_leak() {
 
 # A cycle is attach and detach. Most are the whole life of an instance; every tenth has a listener,
 # whose stream must end by itself; every third keeps the table, so that what is in it can be looked
-# at after the detach.
+# at after the detach. What is given behind is done in each, while it is attached.
 cycles() {
 	local hook=$1 n=$2 i
+	shift 2
 	for ((i = 1; i <= n; i++)); do
 		ctl attach --hook "$hook" ra rb >/dev/null
+		(($# == 0)) || "$@"
 		if ((i % 10 == 0)); then
 			start "events$i" ctl events -e destroy -p icmp -f ipv4
 			wait_for 5 listening 1
@@ -156,6 +159,18 @@ test_cycles_native() {
 	# Both are a few by chance: three standard deviations.
 	want_num "$LOST" -le "$(awk -v n="$bare" 'BEGIN { print int(n + 3 * sqrt(n + 1) + 1) }')" \
 		"packets lost in $CYCLES cycles, where a bare XDP_PASS loses $bare"
+	want_detached
+}
+
+# The same with an upgrade in every cycle; at tc, where a lost packet is ours.
+test_cycles_with_upgrade() {
+	CROSSED='{}'
+	load_on
+	cycles tc $((CYCLES / 2)) run ctl upgrade
+	load_off
+	echo "packets that crossed a change: $CROSSED"
+	want_eq "$LOST" 0 "packets lost in $((CYCLES / 2)) cycles with an upgrade"
+	want_num "$SENT" -gt 50000 "packets sent"
 	want_detached
 }
 

@@ -338,6 +338,7 @@ test_policy_that_just_drops() {
 # first for a second; nobody else may use that CPU, or the disk, whose interrupts it may have.)
 test_overtaken_by_the_reply() {
 	need_probe "a second CPU" taskset -c 1 true
+	need_probe "a CPU that is not emulated" test "${CTT_SLOW:-1}" -eq 1
 	run ctl attach ra rb
 	load_policies
 	run ctl attach --policy "$(pins)/test/ct_test_slow" ra

@@ -155,6 +155,22 @@ test_namespace_deleted() {
 	want_detached
 }
 
+# With clsact alone nothing of what is pinned says that the interfaces have gone. Such an instance is
+# taken away when it is asked for by name, and only if its namespace is not to be found.
+test_namespace_deleted_with_clsact() {
+	local gone
+	run ctl attach --tc clsact ra rb
+	gone=$(ctl status -o json | jq -r .instance)
+	fails 1 "$CTLOADER" --netns "$NS_B" --instance "$gone" detach --all
+	want_refusal "detach: instance $gone" 'belongs to another network namespace'
+	ip netns del "$NS_R"
+	wait_for 5 interfaces_gone
+	run "$CTLOADER" --netns "$NS_B" --instance "$gone" detach --all
+	topo_down
+	topo_up
+	want_detached
+}
+
 interfaces_gone() { ! ip -n "$NS_A" link show eth0 && ! ip -n "$NS_B" link show eth0; }
 
 # An interface that goes while it is attached: the others go on, and the detach ends clean.

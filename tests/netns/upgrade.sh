@@ -9,9 +9,10 @@ source "$TOP/tests/tools/more.sh"
 
 setup() { topo_up; }
 
-# exact LOAD...: the flow of each of these loads has counted every packet of both directions, once.
+# exact LOAD...: the flow of each of these loads has counted every packet of both directions, once (but
+# those that a device dropped in front of us).
 exact() {
-	local load line flow port
+	local load line flow sent received original reply
 	for load; do
 		line=$(grep ^sent "$T/$load.out")
 		case $load in
@@ -22,8 +23,12 @@ exact() {
 		ping4) flow=$(ctl list -p icmp -o json) ;;
 		ping6) flow=$(ctl list -f ipv6 -p icmpv6 -o json) ;;
 		esac
-		want_eq "$(jq -r '.[] | "\(.original.packets) \(.reply.packets)"' <<<"$flow")" \
-			"$(awk '{ print $2, $4 }' <<<"$line")" "packets of $load, original and reply"
+		read -r sent received < <(awk '{ print $2, $4 }' <<<"$line")
+		read -r original reply < <(jq -r '.[] | "\(.original.packets) \(.reply.packets)"' <<<"$flow")
+		want_num "$original" -ge "$received" "packets of $load, original; answered are"
+		want_num "$original" -le "$sent" "packets of $load, original; sent are"
+		want_num "$reply" -ge "$received" "packets of $load, reply; received are"
+		want_num "$reply" -le "$original" "packets of $load, reply; original are"
 	done
 }
 
@@ -74,8 +79,9 @@ under_load() {
 	want_eq "$(ctl count -o json | jq .count)" "$(jq .flows <<<"$stats")" "flows by the walk"
 	run ctl detach --all
 	finish events
-	# Its ring was there all the time: it has heard of both pings' ends.
-	want_eq "$(jq -r .flow.proto "$T/events.out" | sort | xargs)" "icmp" "last events"
+	# Its ring was there all the time; unless it could not read what a later version writes.
+	[[ $1 == there_and_back ]] ||
+		want_eq "$(jq -r .flow.proto "$T/events.out" | xargs)" "icmp" "the ping's end"
 	want_detached
 }
 
@@ -146,24 +152,21 @@ test_layouts_end_listeners() {
 
 # A layout that this build does not know is refused, and nothing is touched.
 test_unknown_layout() {
-	local state before
+	local pins before
 	run ctl attach ra rb
+	pins=$(pins)
 	in_a ping -q -c 1 10.0.2.1 >/dev/null
 	before=$(ctl status -o json)
-	abi 99 99
+	tool poke
+	run poke "$pins/state" abi 99 abi_oldest 99
 	fails 1 ctl upgrade
 	want_match "$ERR" '^ctloader: upgrade: instance netns-[0-9]+: its layouts \(99\) are none that this build \([0-9]+\) knows \(detach it with the build that made it\)$' "error"
 	in_a ping -q -c 1 10.0.2.1 >/dev/null
-	abi "$(awk '$2 == "CT_ABI" { print $3 }' "$TOP/include/ct_config.h")" 5
-	want_eq "$(ctl status -o json)" "$before" "status"
+	run poke "$pins/state" abi "$(awk '$2 == "CT_ABI" { print $3 }' "$TOP/include/ct_config.h")" abi_oldest 5
+	want_eq "$(ctl status -o json | jq -c 'del(.table)')" "$(jq -c 'del(.table)' <<<"$before")" "status"
 	want_eq "$(ctl count)" 2 "flows"
 	run ctl detach --all
 	want_detached
-}
-
-# abi ABI OLDEST: what the instance says that it is.
-abi() {
-	in_r "$O/tests/poke" "$(pins)/state" abi "$1" abi_oldest "$2"
 }
 
 # Nothing to upgrade, and nothing to say beside.
@@ -183,21 +186,52 @@ test_upgrade_refuses() {
 	want_detached
 }
 
-# A table kept without interfaces is resized and upgraded, too; a policy stays in force.
-test_kept_and_policy() {
+# dropped_81: the policy drops what goes to port 81; what goes elsewhere is tracked and answered.
+dropped_81() {
+	run in_a traffic udp-send 10.0.2.1 7 5 1000
+	fails 1 in_a traffic -w 100 udp-send 10.0.2.1 81 5 1000 1
+	want_eq "$(ctl count -p udp --dport 81)" 0 "flows to port 81"
+	want_eq "$(stat_of '.lifecycle | [.in_without_confirm, .stage_missing, .confirm_without_in] | add')" 0 \
+		"packets that missed a stage"
+}
+
+# A policy stays in force, through as many upgrades as there are; as long as it can read the record.
+test_policy() {
+	local i
+	serve echo in_b traffic udp-echo 7
+	serve echo81 in_b traffic udp-echo 81
 	run ctl attach ra rb
 	load_policies
-	run ctl attach --policy "$(pins)/test/ct_test_mark" ra rb
+	run ctl attach --policy "$(pins)/test/ct_test_drop81" ra rb
+	dropped_81
+	for i in 1 2 3; do
+		run ctl upgrade
+		dropped_81
+		want_eq "$(ctl count -p udp --dport 7)" $((i + 1)) "flows to port 7"
+	done
+	run ctl set max=300000
+	dropped_81
+	fails 1 next upgrade
+	want_match "$ERR" 'the policy of netns-[0-9]+: it was made for another layout of packets \(detach --keep, upgrade, and attach with one for this build\)$' "error"
+	dropped_81
+	run ctl detach --keep --all
+	run next upgrade
 	run ctl upgrade
+	run ctl attach ra rb
+	run in_a traffic udp-send 10.0.2.1 81 5 1000
+	run ctl detach --all
+	want_detached
+}
+
+# A table kept without interfaces is resized and upgraded, too.
+test_kept() {
+	run ctl attach ra rb
 	in_a ping -q -c 1 10.0.2.1 >/dev/null
-	want_match "$(ctl list -p icmp)" 'mark=42' "the flow"
 	run ctl detach --keep --all
 	run ctl upgrade
 	run ctl attach --max 3000 ra rb
 	want_eq "$(ctl status -o json | jq -c .table.size)" 3000 "size"
 	want_eq "$(ctl count -p icmp)" 1 "flows"
-	in_a ping -q -c 1 10.0.2.1 >/dev/null
-	want_eq "$(ctl count -m 42)" 2 "marked flows"
 	run ctl detach --all
 	want_detached
 }

@@ -11,6 +11,7 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
+		poke) tool_plain "$name" -lbpf -lelf -lz ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
 		readers) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
@@ -38,7 +39,7 @@ tool_linked() {
 	mapfile -t objects < <(find "$O/user" -name '*.o' ! -name main.o)
 	older "$to" "$from" "${objects[@]}" || return 0
 	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I"$TOP/include" -I"$TOP/user" -I"$O" \
-		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lbpf -lelf -lz
+		"$from" "${objects[@]}" -Wl,--wrap=verbose -o "$to" -lxdp -lbpf -lelf -lz
 }
 
 # older FILE FROM...: it is not there, or older than any of these.
@@ -78,12 +79,9 @@ stat_of() { ctl stats -o json | jq "$1"; }
 # pins: the directory of the router's instance.
 pins() { ctl status -o json | jq -r .pins; }
 
-# listening N: so many listeners have registered with the router's instance, and none is at it.
+# listening N: so many listeners have registered with the router's instance: the ring comes last.
 listening() {
-	local pins
-	pins=$(pins)
-	want_eq "$(find "$pins" -maxdepth 1 -name 'listener-*' | wc -l)" "$1" listeners
-	flock -n "$pins" true
+	want_eq "$(bpftool -j map dump pinned "$(pins)/listeners" | jq length)" "$1" listeners
 }
 
 # shared_bpffs: host_bpffs, which want_detached then expects to be there.
@@ -160,9 +158,14 @@ traffic_flows() {
 	in_a ping -c 1 -W 2 -q fd00:2::1 >/dev/null
 }
 
-# A ping flood, and UDP streams in both directions, IPv4 and IPv6, each request numbered; and new
-# flows all the time, counted at the other end.
+# A ping flood, and UDP streams in both directions, IPv4 and IPv6, each request numbered; new flows all
+# the time, counted at the other end; and TCP downloads both ways, one after the other, byte by byte.
 load_on() {
+	rm -f "$T/enough"
+	serve tcp_b in_b traffic tcp-serve 80
+	serve tcp_a in_a traffic tcp-serve 80
+	start get4 downloads in_a 10.0.2.1
+	start get6 downloads in_b fd00:1::1
 	serve echo_b in_b traffic udp-echo 7
 	serve echo_a in_a traffic udp-echo 7
 	serve sink in_b traffic udp-sink 9
@@ -174,12 +177,34 @@ load_on() {
 	serve ba6 in_b traffic udp-stream fd00:1::1 7 2000
 	start flows in_a traffic flows 10.0.2.1 9 4000 1000
 }
+
+# downloads HOST ADDRESS: whatever went wrong, and at the end how many there were.
+DOWNLOAD=3000000
+downloads() {
+	local n=0
+	until [[ -e $T/enough ]]; do
+		"$1" timeout 60 traffic tcp-get "$2" 80 $DOWNLOAD >"$T/download.$BASHPID" 2>&1 ||
+			echo "download $n: exit code $?: $(<"$T/download.$BASHPID")"
+		n=$((n + 1))
+		sleep 0.1 # or the CPUs have no time for the rest
+	done
+	echo "$n downloads"
+}
+
 LOADS="ping4 ping6 ab4 ab6 ba4 ba6"
 
 # load_off: end it; SENT and LOST are the sums, and what was lost is shown.
 load_off() {
 	local load line sent received
 	SENT=0 LOST=0
+	touch "$T/enough"
+	for load in get4 get6; do
+		finish $load 70
+		want_match "$(output $load)" '^[1-9][0-9]* downloads$' "downloads, whole and in order"
+	done
+	echo "downloads of $DOWNLOAD bytes: $(awk '{ n += $1 } END { print n }' "$T"/get[46].out), all intact"
+	stop tcp_a
+	stop tcp_b
 	stop flows
 	sent=$(awk '{ print $2 }' "$T/flows.out")
 	for load in $LOADS; do stop "$load"; done

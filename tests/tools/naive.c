@@ -81,7 +81,7 @@ static int change(struct instance *in, char **argv, int argc, bool attach)
 	for (int i = 4; i < argc && i - 4 < IFACES; i++) {
 		struct hooking *h = &iface[hs.n++];
 
-		if (hooking_plan(h, in, argv[i], hook_of(argv[1]), false))
+		if (hooking_plan(h, in, argv[i], hook_of(argv[1]), ATTACH_XDP_LINK, false))
 			return 1;
 		if (h->there == attach)
 			return fail(attach ? "attached already" : "not attached", NULL, "%s", argv[i]);

@@ -34,7 +34,6 @@ int main(void)
 	if (ct_bpf__load(skel))
 		return 1;
 	uname(&u);
-	printf("Linux %s: %-14s %10s %10s %8s\n", u.release, "program", "size", "verified", "of 1M");
 	bpf_object__for_each_program(prog, skel->obj) {
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
@@ -43,9 +42,9 @@ int main(void)
 			failed = 1;
 			continue;
 		}
-		printf("Linux %s: %-14s %10zu %10u %7.1f%%\n", u.release, bpf_program__name(prog),
-		       bpf_program__insn_cnt(prog), info.verified_insns,
-		       100.0 * info.verified_insns / LIMIT);
+		printf("Linux %s: %-15s verified: %6u of %d instructions (%4.1f%%); size: %zu\n",
+		       u.release, bpf_program__name(prog), info.verified_insns, LIMIT,
+		       100.0 * info.verified_insns / LIMIT, bpf_program__insn_cnt(prog));
 	}
 	ct_bpf__destroy(skel);
 	return failed;
