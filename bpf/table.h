@@ -606,13 +606,19 @@ static __always_inline int ct_unconfirmed_insert(struct ct_pkt *pkt)
 	return err;
 }
 
-/* Delete an entry which is DEAD: it has been confirmed, or is over. */
+/*
+ * Delete an entry which is DEAD: it has been confirmed, or is over. First it is counted out: the
+ * sweep takes those that are counted and not there for pushed out, so there must not be one for a
+ * moment who isn't.
+ */
 static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 {
 	struct ct_state *st = ct_state();
 
-	if (!bpf_map_delete_elem(&unconfirmed, t) && st)
+	if (st)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
+	if (bpf_map_delete_elem(&unconfirmed, t) && st)
+		__sync_fetch_and_add(&st->unconfirmed, 1);
 }
 
 /* Take an owned unconfirmed entry out: that of the flow which began with pkt->original. */

@@ -157,22 +157,6 @@ static int link_at(const char *path)
 	return (int)info.xdp.ifindex; /* tcx has its own in the same place */
 }
 
-static int link_ifindex(const struct instance *in, const struct hooking *h, const char *hook)
-{
-	char path[PATH_MAX + 64], name[IFNAMSIZ];
-	int at;
-
-	link_path(path, sizeof(path), in, h, hook);
-	at = link_at(path);
-	/*
-	 * Whoever can open a link can detach it, so the group that may read can't. It sees that the
-	 * link is there, and the interface.
-	 */
-	return at == -EACCES && if_indextoname((unsigned int)h->nic.ifindex, name) ?
-		       h->nic.ifindex :
-		       at;
-}
-
 /* Attach a pinned program by a link, and pin that. */
 static int link_make(const struct instance *in, const struct hooking *h, const char *prog,
 		     const char *hook, int type, __u32 flags)
@@ -420,7 +404,7 @@ static int egress_off(const struct instance *in, struct hooking *h)
 
 	if (map >= 0) {
 		if (slot_find(map, (__u32)h->nic.ifindex, &slot, false) >= 0 &&
-		    slot.flags & CT_IF_CLSACT && !err)
+		    slot.flags & CT_IF_CLSACT && !h->qdisc_lost && !err)
 			err = clsact_remove(h->nic.ifindex);
 		close(map);
 	}
@@ -465,6 +449,8 @@ static int report_step(const struct step *s, const struct hooking *h, int err)
 		todo = "use --hook tc";
 	else if (err == -EPERM)
 		todo = "run as root";
+	else if (err == -ERANGE)
+		todo = "its MTU, or its peer's, is more than XDP takes: use --hook tc";
 	else if (err == -ENOEXEC)
 		todo = "use --xdp link";
 	return fail(err == -ENOEXEC ? chain_why() : strerror(-err), todo, "%s: %s", h->nic.name,
@@ -668,23 +654,11 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	h->hook = slot.hook;
 	h->zone = slot.zone;
 	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
-	h->tc = link_ifindex(in, h, "tc-egress") >= 0 || link_ifindex(in, h, "tc-ingress") >= 0 ?
-			ATTACH_TC_TCX :
-			ATTACH_TC_CLSACT;
-	/* Whole: every step was reached, and every hook is still in its place. */
 	h->half = slot.flags & (CT_IF_COMING | CT_IF_LEAVING);
-	h->there = slot.flags & CT_IF_ACTIVE && slot.flags & CT_IF_CONFIRMS && !h->half;
-	if (h->tc == ATTACH_TC_TCX)
-		h->there &= link_ifindex(in, h, "tc-ingress") == ifindex &&
-			    link_ifindex(in, h, "tc-egress") == ifindex;
-	else
-		h->there &= clsact_attached(in, ifindex, true) &&
-			    clsact_attached(in, ifindex, false);
 	link_path(pin, sizeof(pin), in, h, LIBXDP);
 	h->xdp = access(pin, F_OK) ? ATTACH_XDP_LINK : ATTACH_XDP_LIBXDP;
-	if (h->hook != CT_HOOK_TC)
-		h->there &= h->xdp == ATTACH_XDP_LIBXDP ? chain_attached(pin, ifindex, &h->prio) :
-							  link_ifindex(in, h, "xdp") == ifindex;
+	health_look(in, h, &slot);
+	h->there = !*h->wrong.text;
 	return true;
 }
 
@@ -813,6 +787,42 @@ static void choose(struct hooking *h, enum attach_hook hook, const char *owner)
 	}
 }
 
+/* What there is for an interface that has become number `ifindex`. */
+static bool find_renumbered(struct hooking *h, const struct instance *in, int ifindex)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	int n = all ? hookings_all(all, CT_IFACES, in) : 0;
+	bool found = false;
+
+	for (int i = 0; i < n && !found; i++) {
+		found = all[i].now == ifindex;
+		if (found)
+			*h = all[i];
+	}
+	free(all);
+	return found;
+}
+
+/* To be repaired: as it was, unless somebody asks for something else. Whether XDP confirms. */
+static bool choose_as_it_was(struct hooking *h, enum attach_hook hook, const struct hooking *old,
+			     const char *owner)
+{
+	h->repaired = true;
+	h->zone = old->zone;
+	h->prio = old->xdp == ATTACH_XDP_LIBXDP && old->prio ? old->prio : CHAIN_PRIO;
+	h->tc = old->tc == ATTACH_TC_CLSACT ? ATTACH_TC_CLSACT : ATTACH_TC_AUTO;
+	if (hook != ATTACH_AUTO)
+		return false;
+	if (old->hook != CT_HOOK_TC && *owner && !old->confirm_xdp) {
+		h->hook = CT_HOOK_TC;
+		snprintf(h->why, sizeof(h->why), "repaired; XDP is held by %s", owner);
+		return false;
+	}
+	h->hook = old->hook;
+	snprintf(h->why, sizeof(h->why), "repaired, as it was");
+	return old->confirm_xdp;
+}
+
 /* libxdp, or a link, and why that; reports if what was asked for can't be. 0 or 1. */
 static int choose_xdp(struct hooking *h, enum attach_xdp xdp)
 {
@@ -839,33 +849,41 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 	bool ours = false;
 	struct nic nic;
 	int err = nic_probe(name, &nic);
+	__u32 holder;
 
 	if (err == -ENODEV)
 		return fail("no such interface", "see 'ip link'", "%s", name);
 	if (err)
 		return fail(strerror(-err), NULL, "%s", name);
-	if (in && hooking_find(&old, in, nic.ifindex) && old.there) {
+	ours = in && (hooking_find(&old, in, nic.ifindex) || find_renumbered(&old, in, nic.ifindex));
+	if (ours && old.there) {
 		*h = old;
 		h->nic = nic;
 		snprintf(h->why, sizeof(h->why), "attached already");
 		return 0;
 	}
 	/* One of ours that is not whole is cleared away before it is attached again. */
-	ours = in && hooking_find(&old, in, nic.ifindex);
 	memset(h, 0, sizeof(*h));
 	h->nic = nic;
-	if (!nic.up) {
+	if (!nic.up && !ours) {
 		char todo[64];
 
 		snprintf(todo, sizeof(todo), "ip link set %s up", name);
 		return fail("interface is down", todo, "%s", name);
 	}
+	holder = xdp_owner(nic.ifindex, owner, sizeof(owner));
+	if (holder && ours && (holder == program_pinned(in, "ct_xdp") || old.chained))
+		*owner = '\0'; /* it goes before we attach again */
+	/* As it was; the caller may have said more about the chain. */
+	if (ours && xdp == ATTACH_XDP_AUTO && old.hook != CT_HOOK_TC && old.xdp == ATTACH_XDP_LINK)
+		xdp = ATTACH_XDP_LINK;
 	/* A chain that can be joined is nobody's; and of no use to a link. */
-	if (hook != ATTACH_TC && xdp_owner(nic.ifindex, owner, sizeof(owner)) &&
-	    xdp != ATTACH_XDP_LINK && !chain_probe() &&
+	if (hook != ATTACH_TC && holder && xdp != ATTACH_XDP_LINK && !chain_probe() &&
 	    chain_joinable(nic.ifindex, hook != ATTACH_GENERIC))
 		owner[0] = 0;
 	choose(h, hook, owner);
+	if (ours)
+		confirm_xdp |= choose_as_it_was(h, hook, &old, owner);
 	h->confirm_xdp = confirm_xdp && h->hook != CT_HOOK_TC;
 	if (confirm_xdp && h->hook == CT_HOOK_TC)
 		return fail("it would be hooked at tc", "use --hook native or generic with "
@@ -875,7 +893,7 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		return 0;
 	if (nic.l3)
 		return fail("its frames have no Ethernet header", "use --hook tc", "%s", name);
-	if (*owner && !ours) {
+	if (*owner) {
 		char why[128];
 
 		snprintf(why, sizeof(why), "XDP is held by %s, which is not ours", owner);

@@ -10,6 +10,7 @@
 #ifndef ATTACH_H
 #define ATTACH_H
 
+#include "health.h"
 #include "instance.h"
 #include "nic.h"
 
@@ -39,7 +40,12 @@ struct hooking {
 	enum ct_hook hook;
 	bool confirm_xdp;
 	bool automatic;     /* tc will do where native XDP turns out not to be possible */
-	bool there;         /* it was attached already */
+	bool there;         /* it was attached already, and is whole */
+	bool gone;          /* the interface is not in this network namespace (any more) */
+	bool chained;       /* in libxdp's chain it is in its place */
+	int now;            /* it has come back under this number; 0: not */
+	bool repaired;      /* it was not whole: attach it as it was */
+	bool qdisc_lost;    /* whatever clsact qdisc is there now is not the one we made */
 	bool half;          /* its loader died at it, or could not finish: to be detached */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
@@ -47,6 +53,8 @@ struct hooking {
 	bool xdp_automatic; /* a link will do where libxdp's dispatcher can't take our program */
 	unsigned int prio;  /* in libxdp's chain */
 	char why[256];
+	struct words wrong; /* why it is not whole */
+	struct words notes; /* what else there is to know: who comes before us, the link is down */
 };
 
 /* Some interfaces of one instance, whose lock the caller holds. */

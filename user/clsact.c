@@ -4,8 +4,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,9 +16,16 @@
 #include "instance.h"
 #include "object.h"
 
-/* Ours by its handle; whether it really is, the program's id tells. */
+/*
+ * Where our filter goes: in front of the others, by a handle that nobody takes by chance. Who has
+ * taken it all the same keeps it, and we go next to it. Which one is ours, the program's id tells.
+ */
 #define HANDLE 0xc7
 #define PRIORITY 1
+#define HANDLES 8
+#define PRIORITIES 4
+
+#define FILTERS_MOST 64
 
 static int program(const struct instance *in, bool ingress)
 {
@@ -30,88 +40,18 @@ static __u32 program_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
-int clsact_attach(const struct instance *in, int ifindex, bool ingress)
+static __u32 parent_of(bool ingress)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	int err = bpf_tc_hook_create(&hook);
-
-	if (err && err != -EEXIST)
-		return err;
-	opts.prog_fd = program(in, ingress);
-	if (opts.prog_fd < 0)
-		return opts.prog_fd;
-	err = bpf_tc_attach(&hook, &opts);
-	close(opts.prog_fd);
-	return err;
+	return TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
 }
 
-/* 1: our program is attached; 0: not, or there is nothing to ask; -errno. */
-static int query(const struct instance *in, int ifindex, bool ingress)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	int err, fd;
-	__u32 id;
-
-	err = bpf_tc_query(&hook, &opts);
-	if (err == -ENOENT || err == -EINVAL || err == -ENODEV)
-		return 0; /* no filter, no qdisc, no interface */
-	if (err)
-		return err;
-	fd = program(in, ingress);
-	if (fd == -EACCES)
-		return 1; /* a reader without rights on the program: by its handle it is ours */
-	if (fd < 0)
-		return fd;
-	id = program_id(fd);
-	close(fd);
-	return opts.prog_id == id;
-}
-
-bool clsact_attached(const struct instance *in, int ifindex, bool ingress)
-{
-	return query(in, ifindex, ingress) == 1;
-}
-
-int clsact_detach(const struct instance *in, int ifindex, bool ingress)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
-	int err = query(in, ifindex, ingress);
-
-	if (err != 1)
-		return err;
-	err = bpf_tc_detach(&hook, &opts);
-	return err == -ENOENT ? 0 : err;
-}
-
-int clsact_replace(const struct instance *in, const struct instance *next, int ifindex, bool ingress)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY,
-		    .flags = BPF_TC_F_REPLACE);
-	int err = query(in, ifindex, ingress);
-
-	if (err != 1)
-		return err;
-	opts.prog_fd = program(next, ingress);
-	if (opts.prog_fd < 0)
-		return opts.prog_fd;
-	err = bpf_tc_attach(&hook, &opts);
-	close(opts.prog_fd);
-	return err;
-}
+typedef bool dump_fn(const struct tcmsg *t, struct rtattr *attrs, ssize_t size, void *arg);
 
 /*
- * Does a netlink dump of `type` for the interface and parent have an element (whose kind is `kind`,
- * if not NULL)? Yes when in doubt.
+ * Show `each` the elements of a netlink dump of `type` for the interface and parent, until it
+ * returns false. 0 or -errno.
  */
-static bool dump_has(int type, int ifindex, __u32 parent, const char *kind)
+static int dump(int type, int ifindex, __u32 parent, dump_fn *each, void *arg)
 {
 	struct {
 		struct nlmsghdr n;
@@ -121,59 +61,214 @@ static bool dump_has(int type, int ifindex, __u32 parent, const char *kind)
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.t = { .tcm_family = AF_UNSPEC, .tcm_ifindex = ifindex, .tcm_parent = parent },
 	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool has = false, done = false;
-	char buf[32768];
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), err = 0;
+	static char buf[32768];
+	bool done = false;
 
 	if (fd < 0)
-		return true;
+		return -errno;
 	if (send(fd, &req, sizeof(req), 0) != (ssize_t)sizeof(req))
-		has = true;
-	while (!done && !has) {
+		err = errno ? -errno : -EIO;
+	while (!done && !err) {
 		ssize_t len = recv(fd, buf, sizeof(buf), 0);
 		struct nlmsghdr *n = (struct nlmsghdr *)buf;
 
+		if (len < 0 && errno == EINTR)
+			continue;
 		if (len <= 0)
-			has = true;
-		for (; !done && NLMSG_OK(n, (size_t)len); n = NLMSG_NEXT(n, len)) {
+			err = len ? -errno : -EIO;
+		for (; !done && !err && NLMSG_OK(n, (size_t)len); n = NLMSG_NEXT(n, len)) {
 			struct tcmsg *t = NLMSG_DATA(n);
-			struct rtattr *a = TCA_RTA(t);
-			ssize_t rest = (ssize_t)NLMSG_PAYLOAD(n, sizeof(*t));
 
-			if (n->nlmsg_type == NLMSG_DONE || n->nlmsg_type == NLMSG_ERROR) {
+			if (n->nlmsg_type == NLMSG_ERROR)
+				err = ((struct nlmsgerr *)NLMSG_DATA(n))->error ?: -EIO;
+			else if (n->nlmsg_type == NLMSG_DONE)
 				done = true;
-				has |= n->nlmsg_type == NLMSG_ERROR;
-				break;
-			}
-			if (t->tcm_ifindex != ifindex)
-				continue; /* qdisc dumps are of all interfaces */
-			if (!kind) {
-				has = true;
-				continue;
-			}
-			for (; RTA_OK(a, rest); a = RTA_NEXT(a, rest))
-				if (a->rta_type == TCA_KIND && !strcmp(RTA_DATA(a), kind))
-					has = true;
+			else if (t->tcm_ifindex == ifindex) /* qdisc dumps are of all interfaces */
+				done = !each(t, TCA_RTA(t), (ssize_t)NLMSG_PAYLOAD(n, sizeof(*t)),
+					     arg);
 		}
 	}
 	close(fd);
-	return has;
+	return err;
+}
+
+static struct rtattr *attribute(struct rtattr *a, ssize_t size, int type)
+{
+	for (; RTA_OK(a, size); a = RTA_NEXT(a, size))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
+}
+
+struct filters {
+	struct clsact_filter *filter;
+	int n, max;
+};
+
+static bool take_filter(const struct tcmsg *t, struct rtattr *attrs, ssize_t size, void *arg)
+{
+	struct rtattr *kind = attribute(attrs, size, TCA_KIND), *o, *a;
+	struct filters *all = arg;
+	struct clsact_filter *f = &all->filter[all->n];
+
+	/* One without a handle stands for all those of its priority. */
+	if (!t->tcm_handle || !kind)
+		return true;
+	if (all->n >= all->max)
+		return false;
+	*f = (struct clsact_filter){ .handle = t->tcm_handle, .priority = t->tcm_info >> 16 };
+	snprintf(f->name, sizeof(f->name), "%s", (const char *)RTA_DATA(kind));
+	o = attribute(attrs, size, TCA_OPTIONS);
+	if (o && !strcmp(f->name, "bpf")) {
+		a = attribute(RTA_DATA(o), (ssize_t)RTA_PAYLOAD(o), TCA_BPF_ID);
+		if (a)
+			memcpy(&f->prog_id, RTA_DATA(a), sizeof(f->prog_id));
+		a = attribute(RTA_DATA(o), (ssize_t)RTA_PAYLOAD(o), TCA_BPF_NAME);
+		if (a)
+			snprintf(f->name, sizeof(f->name), "%s", (const char *)RTA_DATA(a));
+	}
+	all->n++;
+	return true;
+}
+
+int clsact_filters(int ifindex, bool ingress, struct clsact_filter *filter, int max)
+{
+	struct filters all = { filter, 0, max };
+	int err = dump(RTM_GETTFILTER, ifindex, parent_of(ingress), take_filter, &all);
+
+	/* No qdisc, no interface. */
+	return err && err != -ENOENT && err != -EINVAL && err != -ENODEV ? err : all.n;
+}
+
+/* Our filter: 1 and where it is; 0: not there, or nothing to ask; -errno. */
+static int find_ours(const struct instance *in, int ifindex, bool ingress,
+		     struct clsact_filter *ours)
+{
+	struct clsact_filter filter[FILTERS_MOST];
+	int n = clsact_filters(ifindex, ingress, filter, FILTERS_MOST), fd;
+	__u32 id;
+
+	if (n <= 0)
+		return n;
+	fd = program(in, ingress);
+	if (fd < 0)
+		return fd;
+	id = program_id(fd);
+	close(fd);
+	for (int i = 0; i < n; i++)
+		if (id && filter[i].prog_id == id) {
+			*ours = filter[i];
+			return 1;
+		}
+	return 0;
+}
+
+int clsact_attach(const struct instance *in, int ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	int err = bpf_tc_hook_create(&hook), fd;
+
+	if (err && err != -EEXIST)
+		return err;
+	fd = program(in, ingress);
+	if (fd < 0)
+		return fd;
+	/* EEXIST: the handle is somebody's. EINVAL, ENOSPC: the priority, for another kind of filter. */
+	for (int i = 0; i < HANDLES * PRIORITIES; i++) {
+		LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = HANDLE + i % HANDLES,
+			    .priority = PRIORITY + i / HANDLES);
+
+		err = bpf_tc_attach(&hook, &opts);
+		if (err != -EEXIST && err != -EINVAL && err != -ENOSPC)
+			break;
+	}
+	close(fd);
+	return err;
+}
+
+bool clsact_attached(const struct instance *in, int ifindex, bool ingress)
+{
+	struct clsact_filter ours;
+
+	return find_ours(in, ifindex, ingress, &ours) == 1;
+}
+
+int clsact_detach(const struct instance *in, int ifindex, bool ingress)
+{
+	struct clsact_filter ours;
+	int err = find_ours(in, ifindex, ingress, &ours);
+
+	return err == 1 ? clsact_filter_remove(ifindex, ingress, &ours) : err;
+}
+
+int clsact_replace(const struct instance *in, const struct instance *next, int ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .flags = BPF_TC_F_REPLACE);
+	struct clsact_filter ours;
+	int err = find_ours(in, ifindex, ingress, &ours);
+
+	if (err != 1)
+		return err;
+	opts.handle = ours.handle;
+	opts.priority = ours.priority;
+	opts.prog_fd = program(next, ingress);
+	if (opts.prog_fd < 0)
+		return opts.prog_fd;
+	err = bpf_tc_attach(&hook, &opts);
+	close(opts.prog_fd);
+	return err;
+}
+
+int clsact_filter_remove(int ifindex, bool ingress, const struct clsact_filter *f)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f->handle, .priority = f->priority);
+	int err = bpf_tc_detach(&hook, &opts);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+static bool is_ingress_qdisc(const struct tcmsg *t, struct rtattr *attrs, ssize_t size, void *arg)
+{
+	struct rtattr *kind = attribute(attrs, size, TCA_KIND);
+	bool *there = arg;
+
+	(void)t;
+	*there |= kind && (!strcmp(RTA_DATA(kind), "clsact") || !strcmp(RTA_DATA(kind), "ingress"));
+	return !*there;
 }
 
 bool clsact_there(int ifindex)
 {
-	return dump_has(RTM_GETQDISC, ifindex, 0, "clsact") ||
-	       dump_has(RTM_GETQDISC, ifindex, 0, "ingress");
+	bool there = false;
+
+	/* Yes when in doubt: what we did not make we don't remove. */
+	return dump(RTM_GETQDISC, ifindex, 0, is_ingress_qdisc, &there) || there;
+}
+
+static bool note_filter(const struct tcmsg *t, struct rtattr *attrs, ssize_t size, void *arg)
+{
+	(void)t;
+	(void)attrs;
+	(void)size;
+	*(bool *)arg = true;
+	return false;
 }
 
 int clsact_remove(int ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	bool used = false;
 	int err;
 
-	if (dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), NULL) ||
-	    dump_has(RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), NULL))
+	if (dump(RTM_GETTFILTER, ifindex, parent_of(true), note_filter, &used) ||
+	    dump(RTM_GETTFILTER, ifindex, parent_of(false), note_filter, &used) || used)
 		return 0;
 	err = bpf_tc_hook_destroy(&hook);
 	return err == -ENOENT || err == -EINVAL || err == -ENODEV ? 0 : err;

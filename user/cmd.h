@@ -17,6 +17,7 @@ int cmd_attach(struct instance *in, int argc, char **argv);
 int cmd_detach(struct instance *in, int argc, char **argv);
 int cmd_upgrade(struct instance *in, int argc, char **argv);
 int cmd_status(struct instance *in, int argc, char **argv);
+int cmd_audit(struct instance *in, int argc, char **argv);
 int cmd_list(struct instance *in, int argc, char **argv);
 int cmd_get(struct instance *in, int argc, char **argv);
 int cmd_count(struct instance *in, int argc, char **argv);

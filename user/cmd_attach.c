@@ -61,6 +61,7 @@ struct request {
 	struct object_options object;
 	const char *policy;
 	__u16 zone;
+	bool zoned; /* --zone was given */
 	bool json;
 	bool share;  /* with the members of ... */
 	gid_t group; /* ... or, with 0, with nobody */
@@ -142,6 +143,7 @@ static int attach_option(struct request *r, int id, const char *value)
 		if (!number_parse(value, 0, 0xffff, &zone))
 			return usage_error("not a number from 0 to 65535", "--zone %s", value);
 		r->zone = (__u16)zone;
+		r->zoned = true;
 		break;
 	case OPT_POLICY:
 		r->policy = value;
@@ -270,11 +272,35 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 			return 1;
 		if (hs->iface[i].there)
 			continue;
-		hs->iface[i].tc = r->tc;
-		hs->iface[i].zone = r->zone;
-		hs->iface[i].prio = r->prio < 0 ? CHAIN_PRIO : (unsigned int)r->prio;
+		if (r->tc != ATTACH_TC_AUTO || !hs->iface[i].repaired)
+			hs->iface[i].tc = r->tc;
+		if (r->zoned || !hs->iface[i].repaired)
+			hs->iface[i].zone = r->zone;
+		if (r->prio >= 0 || !hs->iface[i].repaired)
+			hs->iface[i].prio = r->prio < 0 ? CHAIN_PRIO : (unsigned int)r->prio;
 	}
 	return 0;
+}
+
+/* What is left of interfaces that are not in this network namespace any more. 0 or 1, reported. */
+static int clean_gone(const struct instance *in)
+{
+	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
+	struct hookings gone = { in, all, 0 };
+	int n, code = 0;
+
+	if (!all)
+		return fail(strerror(ENOMEM), NULL, "interfaces");
+	n = hookings_all(all, CT_IFACES, in);
+	if (n < 0)
+		code = fail(strerror(-n), NULL, "%s/ifaces", in->dir);
+	for (int i = 0; i < n; i++)
+		if (all[i].gone)
+			all[gone.n++] = all[i];
+	if (gone.n)
+		code = hookings_detach(&gone, ATTACH_SAFE);
+	free(all);
+	return code;
 }
 
 /* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
@@ -285,7 +311,7 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 	struct hooking old;
 
 	hs->in = in;
-	if (plan_all(in, hs, names, r))
+	if (plan_all(in, hs, names, r) || clean_gone(in))
 		return 1;
 	for (size_t i = 0; i < hs->n; i++) {
 		struct hookings half = { in, &old, 1 };
@@ -495,8 +521,10 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		fail(strerror(-n), NULL, "%s/ifaces", in->dir);
 		goto out;
 	}
-	for (int i = 0; i < n && every; i++)
-		hs.iface[hs.n++] = all[i];
+	/* Those that have gone are cleared away by the way. */
+	for (int i = 0; i < n; i++)
+		if (every || all[i].gone)
+			hs.iface[hs.n++] = all[i];
 	for (int i = 0; i < o.argc; i++) {
 		int k;
 
@@ -509,6 +537,8 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 				fail("no such interface", "see 'ctloader status'", "%s", o.argv[i]);
 			goto out;
 		}
+		if (all[k].gone)
+			continue;
 		for (size_t j = 0; j < hs.n; j++)
 			if (hs.iface[j].nic.ifindex == all[k].nic.ifindex) {
 				code = usage_error("named twice", "%s", o.argv[i]);

@@ -69,6 +69,29 @@ static void show_settings(struct out *o, const struct ct_settings *s, uint64_t m
 		out_group_end(o);
 }
 
+static void show_words_json(struct json *j, const char *key, const struct words *words)
+{
+	const char *at = NULL, *sentence;
+	char text[WORDS_SIZE];
+	size_t length;
+
+	json_array(j, key);
+	while ((sentence = words_next(words, &at, &length))) {
+		snprintf(text, sizeof(text), "%.*s", (int)length, sentence);
+		json_string(j, NULL, text);
+	}
+	json_array_end(j);
+}
+
+static void show_words(const struct words *words)
+{
+	const char *at = NULL, *sentence;
+	size_t length;
+
+	while ((sentence = words_next(words, &at, &length)))
+		printf("    %.*s\n", (int)length, sentence);
+}
+
 static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 {
 	json_array(j, "interfaces");
@@ -82,6 +105,8 @@ static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 			json_u64(j, "priority", h[i].prio);
 		json_u64(j, "zone", h[i].zone);
 		json_string(j, "state", h[i].there ? "attached" : "incomplete");
+		show_words_json(j, "wrong", &h[i].wrong);
+		show_words_json(j, "notes", &h[i].notes);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -135,8 +160,12 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 
 			snprintf(text, sizeof(text), "%s (%s)%s", hook_names[h[i].hook],
 				 hooking_method(&h[i]),
-				 h[i].there ? "" : ", incomplete: attach it again to repair it");
+				 h[i].there ? "" :
+				 h[i].gone  ? ", gone: the next attach or detach clears it away" :
+					      ", incomplete: attach it again to repair it");
 			out_string(&o, h[i].nic.name, text, NULL);
+			show_words(&h[i].wrong);
+			show_words(&h[i].notes);
 		}
 		out_group_end(&o);
 		bool begun = false;

@@ -60,11 +60,7 @@ long instance_end(const struct instance *in)
 	return flows < 0 ? -1 : flows;
 }
 
-/*
- * All its interfaces have gone, and its namespace is nowhere to be found. Without links nothing tells
- * whether the interfaces have gone; then it has to be named by who wants it to be taken away.
- */
-static bool orphaned(const struct instance *in, bool named)
+bool orphaned(const struct instance *in, bool named)
 {
 	struct ct_state st;
 	bool alive;
@@ -93,6 +89,16 @@ int orphan_remove(struct instance *in)
 	return remove_orphan(in, true);
 }
 
+/* Not whole, and nobody is at work on it: its loader died, and its namespace may have, too. */
+static void remove_fragment(struct instance *in)
+{
+	if (pins_try_lock(in->dir, &in->lock))
+		return;
+	if (instance_has(in, "state") == -ENOENT)
+		pins_remove(in->dir, &in->lock);
+	instance_close(in);
+}
+
 int orphan_clear(const char *name, const char *dir, void *arg)
 {
 	struct instance in = { .lock = -1 };
@@ -100,6 +106,9 @@ int orphan_clear(const char *name, const char *dir, void *arg)
 	(void)arg;
 	snprintf(in.name, sizeof(in.name), "%s", name);
 	snprintf(in.dir, sizeof(in.dir), "%s", dir);
-	remove_orphan(&in, false);
+	if (instance_has(&in, "state") == -ENOENT)
+		remove_fragment(&in);
+	else
+		remove_orphan(&in, false);
 	return 0;
 }

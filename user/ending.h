@@ -10,9 +10,17 @@
  * the listeners that nothing follows. The number of flows there were; -1, reported.
  */
 long instance_end(const struct instance *in);
+/*
+ * Have its interfaces gone, and its namespace, as far as can be seen? Without links nothing tells of
+ * the interfaces; then it counts only if it is `named` by who wants to know.
+ */
+bool orphaned(const struct instance *in, bool named);
 /* End and remove an instance if its network namespace has gone. 0, -EXDEV if it has not, -errno. */
 int orphan_remove(struct instance *in);
-/* Likewise, but only if its links say so, too. For pins_each(). 0. */
+/*
+ * Likewise, but only if its links say so, too; or if it is not whole and nobody is at work on it. For
+ * pins_each(). 0.
+ */
 int orphan_clear(const char *name, const char *dir, void *arg);
 
 #endif

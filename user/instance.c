@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "object.h"
 #include "pins.h"
 #include "priv.h"
 #include "repair.h"
@@ -225,7 +226,9 @@ void instance_close(struct instance *in)
 
 int instance_fd(const struct instance *in, const char *name)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = in->reads ? BPF_F_RDONLY : 0);
+	/* A link can't be opened for reading only. */
+	bool reads = in->reads && strncmp(name, PIN_LINKS "/", sizeof(PIN_LINKS));
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = reads ? BPF_F_RDONLY : 0);
 	char path[PATH_MAX + 64];
 	int fd;
 

@@ -22,10 +22,10 @@
 #define REPAIRING (LOADING | CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(SYS_CHROOT) | CAP(CHOWN))
 
 #define TO_LOOK	       { .at_times = REPAIRING }
-#define TO_LOOK_CLOSER { .uses = CAP(BPF) | CAP(SYS_ADMIN), .at_times = REPAIRING }
+#define TO_LOOK_CLOSER { .uses = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
 #define TO_LISTEN      { .needs = CAP(BPF), .at_times = REPAIRING }
 #define TO_LOAD	       { .needs = LOADING, .at_times = REPAIRING }
-#define TO_UPGRADE     { .needs = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
+#define TO_SEE_ALL     { .needs = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
 #define TO_UNLOAD      { .needs = CAP(BPF) | CAP(NET_ADMIN), .at_times = REPAIRING }
 
 static const struct command {
@@ -40,10 +40,12 @@ static const struct command {
 	  "Track the packets of interfaces." },
 	{ "detach", cmd_detach, false, TO_UNLOAD, "[--keep] [IFACE...|--all]",
 	  "Stop tracking them." },
-	{ "upgrade", cmd_upgrade, false, TO_UPGRADE, "[-o json]",
+	{ "upgrade", cmd_upgrade, false, TO_SEE_ALL, "[-o json]",
 	  "Replace the programs by this build's, keeping every flow." },
 	{ "status", cmd_status, true, TO_LOOK_CLOSER, "[-o json]",
 	  "Show interfaces, programs, table and settings." },
+	{ "audit", cmd_audit, false, TO_SEE_ALL, "[-o json]",
+	  "Check that everything holds that is to hold." },
 	{ "list", cmd_list, true, TO_LOOK, "[FILTER] [-o LIST]", "Show the flows in the table." },
 	{ "get", cmd_get, true, TO_LOOK, "TUPLE [-o LIST]",
 	  "Show one flow; either direction finds it." },

@@ -366,6 +366,36 @@ out:
 	return err ? 1 : 0;
 }
 
+int object_each(void (*each)(const struct object_part *part, void *arg), void *arg)
+{
+	struct ct_bpf *skel = ct_bpf__open();
+	struct bpf_program *prog;
+	struct bpf_map *map;
+
+	if (!skel)
+		return -errno;
+	bpf_object__for_each_program(prog, skel->obj) {
+		struct object_part part = { .name = bpf_program__name(prog), .program = true,
+					    .pinned = true };
+
+		each(&part, arg);
+	}
+	bpf_object__for_each_map(map, skel->obj) {
+		const char *pin = object_pin_name(map);
+		struct object_part part = {
+			.name = pin ?: bpf_map__name(map),
+			.pinned = pin,
+			.type = bpf_map__type(map),
+			.key_size = bpf_map__key_size(map),
+			.value_size = bpf_map__value_size(map),
+		};
+
+		each(&part, arg);
+	}
+	ct_bpf__destroy(skel);
+	return 0;
+}
+
 /*
  * Does the kernel know this map by that name? It cuts names off; and of libbpf's own maps, like
  * "ct_bpf.rodata", they both know only from the dot on in the same way.

@@ -29,6 +29,15 @@ extern const char *const stage_arrays[STAGE_ARRAYS];
 int object_load(const struct instance *in, const struct object_options *options);
 /* Start the sweep's timer, or see that it runs. 0 or 1, reported. */
 int object_start_sweep(const struct instance *in);
+/* The maps and programs that this build makes an instance of. */
+struct object_part {
+	const char *name;
+	bool program;
+	bool pinned;
+	uint32_t type, key_size, value_size; /* of a map */
+};
+/* Call `each` for every one. 0 or -errno. */
+int object_each(void (*each)(const struct object_part *part, void *arg), void *arg);
 /*
  * The same step by step, for who puts it in the place of another (replace.c). Opened: NULL, reported.
  * Then the table is given its size and maps may be shared (bpf_map__reuse_fd on those of

@@ -623,6 +623,40 @@ int pins_remove(const char *dir, int *lock)
 	return err;
 }
 
+static bool dir_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *d;
+	bool empty = dir;
+
+	while (dir && empty && (d = readdir(dir)))
+		empty = !strcmp(d->d_name, ".") || !strcmp(d->d_name, "..");
+	if (dir)
+		closedir(dir);
+	return empty;
+}
+
+void pins_empty(void (*say)(const char *what, void *arg), void *arg)
+{
+	int fd = open(RUN_LOCK, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!is_bpffs(place_path(i)))
+			continue;
+		snprintf(path, sizeof(path), "%s" SUBDIR, place_path(i));
+		if (dir_empty(path))
+			say(path, arg);
+		if (strstr(place_path(i), OWN) && dir_empty(place_path(i)))
+			say(place_path(i), arg);
+	}
+	/* A lock that somebody holds is at work. */
+	if (fd >= 0 && !flock(fd, LOCK_SH | LOCK_NB))
+		say(RUN_LOCK, arg);
+	if (fd >= 0)
+		close(fd);
+}
+
 int pins_may_remove(const char *dir)
 {
 	const char *missing = !priv_has(CAP_SYS_ADMIN)		      ? "CAP_SYS_ADMIN" :

@@ -54,6 +54,12 @@ int pins_may_remove(const char *dir);
 int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg);
 
 /*
+ * Say what there is of places for pins although there is no instance in them: our directory, our
+ * mount, the lock file of a loader that was killed.
+ */
+void pins_empty(void (*say)(const char *what, void *arg), void *arg);
+
+/*
  * The group that may read an instance is the group of its directory: 0 where there is none. To
  * share it with another, or with none, the caller holds the lock. Done again, it takes in pins
  * that have been replaced. 0 or -errno.

@@ -8,7 +8,7 @@
 # shellcheck source=tests/tools/more.sh
 source "$TOP/tests/tools/more.sh"
 
-COMMANDS="attach detach status list get count flush events stats set show"
+COMMANDS="attach detach status audit list get count flush events stats set show"
 # What needs an instance and takes no arguments that could be wrong.
 READERS="status list count flush events stats show"
 
@@ -44,7 +44,7 @@ test_unknown_option() {
 # Commands that take no arguments say so; those that need some say which.
 test_arguments() {
 	local c
-	for c in status list get count events stats; do
+	for c in status audit list get count events stats; do
 		refuses 2 "$c: ra" 'takes no arguments' "$c" ra
 	done
 	refuses 2 'flush: ra' 'takes no filter' flush ra
@@ -386,6 +386,39 @@ test_text() {
 	want_eq "$(ctl count -p udp --dport 7)" 1 "count"
 	want_match "$(ctl flush)" 'emptied: [0-9]+ flows' "flush"
 	want_eq "$(ctl count)" 0 "count after flush"
+	run ctl detach --all
+}
+
+# dumped MAP: its elements as bpftool shows them by the names in its BTF.
+dumped() { bpftool -j map dump pinned "$(pins)/$1" | jq '[.[].formatted]'; }
+
+# What is pinned explains itself: `bpftool map dump` shows members by the names that we use.
+test_bpftool_shows_names() {
+	local one hz
+	serve echo in_b traffic udp-echo 7
+	run ctl attach ra rb
+	run in_a traffic udp-send 10.0.2.1 7 3 100
+	hz=$(dumped settings | jq '.[0].value.hz')
+	want_eq "$(dumped settings | jq -c --argjson hz "$hz" \
+		'.[0].value | (.timeout | del(.none) | map_values(. / $hz)) + .knob | keys_unsorted')" \
+		"$(ctl show -o json | jq -c keys_unsorted)" "settings"
+	want_eq "$(dumped settings | jq -c --argjson hz "$hz" '.[0].value.timeout.udp_timeout / $hz')" 30 \
+		"udp_timeout"
+	dumped stats | jq '[.[0].values[].value]' >"$T/stats"
+	want_eq "$(jq -c '.[0].reasons | del(.none) | keys' "$T/stats")" \
+		"$(ctl stats -o json | jq -c '.invalid + .untracked | keys')" "reasons"
+	want_eq "$(jq -c '.[0].ends | del(.none) | keys_unsorted' "$T/stats")" \
+		"$(ctl stats -o json | jq -c '.ends | keys_unsorted')" "ends"
+	want_eq "$(jq '[.[].packets.ingress.established] | add' "$T/stats")" \
+		"$(stat_of .packets.ingress.established)" "established packets"
+	want_eq "$(jq '[.[].counters.confirmed] | add' "$T/stats")" 1 "flows confirmed"
+	one=$(dumped ct4)
+	want_eq "$(jq '.[0].key.proto' <<<"$one")" 17 "protocol of the flow"
+	want_eq "$(jq -c '.[0].value | [.counters[].packets, .l4.udp.stream_at > 0, (.l4.tcp | has("challenge"))]' \
+		<<<"$one")" '[3,3,true,true]' "the flow"
+	want_eq "$(dumped state | jq '.[0].value.flows')" 1 "flows in state"
+	want_eq "$(dumped ifaces | jq '[.[].value | select(.ifindex > 0)] | length')" 2 "interfaces"
+	want_eq "$(dumped listener_state | jq '[.[].value.mask] | add')" 0 "listeners"
 	run ctl detach --all
 }
 

@@ -21,13 +21,15 @@ unload() {
 }
 
 # chain DEV: who is in it, in order, with the priorities: "filter:10 ct_xdp:15".
-chain() { in_r xdp-loader status "$1" | awk '$1 == "=>" { printf "%s%s:%s", n++ ? " " : "", $3, $2 }'; }
+chain() {
+	in_r xdp-loader status "$1" | awk '$1 == "=>" { printf "%s%s:%s", n++ ? " " : "", $3, $2 }'
+}
 want_chain() { want_eq "$(chain "$1")" "$2" "chain of $1"; }
 
-# libxdp's own loader attaches the bare program where the dispatcher does not work.
+# can_chain PROGRAM: libxdp's own loader attaches the bare one where the dispatcher does not work.
 can_chain() {
-	load ra filter >/dev/null 2>&1
 	local seen
+	load ra "$1" >/dev/null 2>&1
 	seen=$(chain ra)
 	in_r xdp-loader unload -a ra >/dev/null
 	[[ -n $seen ]]
@@ -35,10 +37,11 @@ can_chain() {
 
 chained() {
 	shared_bpffs
-	can_chain || skip "a kernel that runs libxdp's dispatcher"
+	can_chain filter || skip "a kernel and libxdp whose dispatcher runs programs like ours"
 	pins_of_libxdp >"$T/pins"
 }
 pins_of_libxdp() { find /sys/fs/bpf/xdp -mindepth 1 | sort; }
+new_programs() { new_pins | grep -- -prog | xargs -r -n 1 bpftool -j prog show pinned | jq -r .name; }
 new_pins() { pins_of_libxdp | comm -13 "$T/pins" -; }
 
 # want_all_detached: and libxdp has no new pin, either.
@@ -153,7 +156,10 @@ test_upgrade() {
 	in_r xdp-loader unload -a ra
 	want_all_detached
 }
-one_program() { want_eq "$(bpftool -j prog show name "$1" | jq length)" 1 "programs $1"; }
+one_program() {
+	want_eq "$(bpftool -j prog show | jq --arg name "$1" '[.[] | select(.name == $name)] | length')" 1 \
+		"programs $1"
+}
 
 incomplete() { want_eq "$(ctl status -o json | jq -r '[.interfaces[].state] | join(" ")')" "$1" state; }
 
@@ -177,8 +183,7 @@ test_behind_our_back() {
 	ip -n "$NS_R" link del rb
 	run ctl detach --all
 	want_detached
-	want_eq "$(new_pins | grep -- -prog | xargs -n 1 bpftool -j prog show pinned | jq -r .name)" balancer \
-		"what is in libxdp's pins of an interface that has gone"
+	want_eq "$(new_programs)" balancer "what is in libxdp's pins of an interface that has gone"
 	run in_r xdp-loader clean
 	want_all_detached
 }
@@ -200,9 +205,10 @@ test_killed() {
 		incomplete attached
 		run ctl detach --all
 		want_chain ra "filter:10"
-		want_eq "$(new_pins | wc -l)" 3 "libxdp's pins, after a kill at $call"
+		want_no_match "$(new_programs)" ct_xdp "what is in libxdp's pins, after a kill at $call"
 	done
 	in_r xdp-loader unload -a ra
+	in_r xdp-loader clean # of what there is twice of the filter's
 	want_all_detached
 }
 
@@ -233,7 +239,8 @@ hiding_dispatcher() {
 	local file
 	file=$(dpkg -L libxdp1 | grep '/xdp-dispatcher\.o$')
 	# shellcheck disable=SC2016
-	unshare --mount --propagation private sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' sh "$file" "$@"
+	unshare --mount --propagation private sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' \
+		sh "$file" "$@"
 }
 
 # No dispatcher: never the bare program that libxdp would attach, but a link; or nothing, if a link
@@ -241,7 +248,7 @@ hiding_dispatcher() {
 test_link_instead() {
 	local how=() why='the kernel lets no function of a program be replaced: '
 	shared_bpffs
-	if can_chain; then
+	if can_chain balancer; then
 		how=(hiding_dispatcher) why="libxdp's xdp-dispatcher.o can't be opened: "
 	fi
 	fails 1 "${how[@]}" "$CTLOADER" --netns "$NS_R" attach --hook native --xdp libxdp ra
@@ -259,6 +266,15 @@ test_link_instead() {
 	tracked icmp
 	run ctl detach --all
 	want_detached
+
+	if can_chain balancer && ! can_chain filter; then
+		why="its dispatcher can't have our program in it: Invalid argument"
+		refuses 1 'attach: ra: XDP' "^$why" attach --hook native --xdp libxdp ra
+		run ctl attach --hook native ra
+		want_match "$OUT" "^ra: native \(link, tcx\): as asked; no libxdp: $why\$" attach
+		run ctl detach --all
+		want_detached
+	fi
 	refuses 2 'attach: --xdp-prio 7' '^a link has no priority$' attach --xdp link --xdp-prio 7 ra
 	refuses 2 'attach: --xdp-prio 65536' '^not a number from 0 to 65535$' attach --xdp-prio 65536 ra
 }

@@ -171,6 +171,19 @@ test_namespace_deleted_with_clsact() {
 	want_detached
 }
 
+# What a loader left that was killed before its instance was whole goes with the next attach anywhere.
+test_fragment_of_an_instance() {
+	local dir
+	run ctl attach ra
+	dir=$(dirname "$(pins)")
+	mkdir -p "$dir/netns-1/progs"
+	run "$CTLOADER" --netns "$NS_B" attach eth0
+	[[ ! -e $dir/netns-1 ]] || die "$dir/netns-1 is left"
+	run "$CTLOADER" --netns "$NS_B" detach --all
+	run ctl detach --all
+	want_detached
+}
+
 interfaces_gone() { ! ip -n "$NS_A" link show eth0 && ! ip -n "$NS_B" link show eth0; }
 
 # An interface that goes while it is attached: the others go on, and the detach ends clean.

@@ -75,7 +75,10 @@ test_capabilities() {
 	run with_caps '' set udp_timeout=31
 	run with_caps '' flush
 	want_match "$OUT" ' 1 flows' "flush"
-	for_one_fewer upgrade 'bpf net_admin perfmon sys_admin' upgrade
+	refused 'upgrade: CAP_NET_ADMIN missing' 'permission denied' \
+		with_caps 'bpf perfmon sys_admin' upgrade
+	refused 'upgrade: CAP_SYS_ADMIN missing' 'permission denied' \
+		with_caps 'bpf net_admin perfmon' upgrade
 	run with_caps 'bpf net_admin perfmon sys_admin' upgrade
 	refused 'set: CAP_SYS_ADMIN missing' 'permission denied' \
 		with_caps 'bpf net_admin perfmon' set max=16777215

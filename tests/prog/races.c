@@ -448,6 +448,25 @@ TEST(in_and_out)
 	WANT_SOUND();
 }
 
+// The sweep tells the unconfirmed that the map has pushed out from those that are just being
+// confirmed: so few are never pushed out.
+TEST(sweep_of_the_unconfirmed)
+{
+	if (!begin())
+		return;
+	put_iface(1, CT_IF_ACTIVE | CT_IF_CONFIRMS, CT_HOOK_NATIVE, 0);
+	for (int i = 0; i < FLOWS; i++)
+		tuples[i] = tuple_of(i);
+	flows_used = FLOWS;
+	race(routed, SECONDS, sweep_unconfirmed);
+	sweep_unconfirmed();
+	CHECK_EQ(unconfirmed_elements(), 0);
+	CHECK(counter(CT_C_SWEPT_UNCONFIRMED) > 100);
+	CHECK(counter(CT_C_CONFIRMED) > 100);
+	CHECK_EQ(counter(CT_C_LOST_UNCONFIRMED), 0);
+	WANT_SOUND();
+}
+
 /* --- fragments ------------------------------------------------------------------------------- */
 
 #define DATAGRAMS 3000

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Somebody else's programs in libxdp's chain: each counts what it meets, and drops UDP to a port. */
+/*
+ * Somebody else's programs in libxdp's chain: each counts what it meets, and drops UDP to a port. Like
+ * ours, the filter is one of those that may change a packet, which libxdp before 1.5.5 can't have in
+ * its dispatcher where the kernel looks at that (6.13).
+ */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -35,6 +39,7 @@ static __always_inline int meet(struct xdp_md *ctx, void *counter, __u16 port)
 SEC("xdp")
 int filter(struct xdp_md *ctx)
 {
+	bpf_xdp_adjust_tail(ctx, 0);
 	return meet(ctx, &met_filter, 7001);
 }
 

@@ -13,7 +13,7 @@ tool() {
 		naive) tool_linked "$name" ;;
 		poke) tool_plain "$name" -lbpf -lelf -lz ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
-		readers) tool_plain "$name" -lbpf ;;
+		readers | tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
@@ -96,6 +96,12 @@ want_keys() {
 	shift 2
 	missing=$(jq -r --args "($path) as \$o | \$ARGS.positional - (\$o | keys) | .[]" "$@" <<<"$json")
 	[[ -z $missing ]] || die "keys missing at $path: $missing; in: $json"
+}
+
+# sound [WHEN]: `audit` finds that everything holds.
+sound() {
+	capture ctl audit
+	((RC == 0)) || die "audit ${1-}: exit code $RC; $ERR; $(grep -v ^ok <<<"$OUT")"
 }
 
 # ---- Failing and killing it at a system call -----------------------------------------------------
