@@ -382,7 +382,7 @@ same_for_member() {
 	want_eq "$mine" "$roots" "$*"
 }
 without_time() {
-	jq 'if type == "array" then map(del(.age, .timeout)) else del(.programs, .gc, .packets.ingress.untracked,
+	jq 'if type == "array" then map(del(.age, .timeout, .start)) else del(.programs, .gc, .packets.ingress.untracked,
 		.packets.egress.untracked, .untracked) end' <<<"$1"
 }
 
