@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "priv.h"
 
 int policy_set(const struct instance *in, const char *path)
 {
@@ -55,13 +56,26 @@ void policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS])
 	}
 }
 
+/* -1 for none. */
+static int policy_fd(uint32_t id)
+{
+	int fd;
+
+	if (!id)
+		return -1;
+	priv_raise(CAP_SYS_ADMIN);
+	fd = bpf_prog_get_fd_by_id(id);
+	priv_lower(CAP_SYS_ADMIN);
+	return fd;
+}
+
 void policies_restore(const struct instance *in, const uint32_t ids[STAGE_ARRAYS])
 {
 	__u32 stage = CT_STAGE_POLICY;
 
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
 		int stages = instance_fd(in, stage_arrays[i]);
-		int prog = ids[i] ? bpf_prog_get_fd_by_id(ids[i]) : -1;
+		int prog = policy_fd(ids[i]);
 
 		if (stages >= 0 && prog >= 0)
 			bpf_map_update_elem(stages, &stage, &prog, BPF_ANY);
@@ -113,7 +127,7 @@ int policies_copy(const struct instance *in, const struct bpf_object *obj, uint3
 		if (!ids[i])
 			continue;
 		any = 1;
-		prog = bpf_prog_get_fd_by_id(ids[i]);
+		prog = policy_fd(ids[i]);
 		if (prog < 0 || bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
 			err = -errno;
 		if (prog >= 0)

@@ -225,7 +225,7 @@ TEST(across_families)
 		for (int v6 = 0; v6 < 2; v6++) {
 			world_begin(hook);
 			talk_begin(hook, v6);
-			CHECK_CASE("%s, full of IPv%d", hook_names[hook], v6 ? 6 : 4);
+			CHECK_CASE("%s, full of IPv%d", harness_hooks[hook], v6 ? 6 : 4);
 			set_knob(CT_K_MAX, 6);
 			for (unsigned int i = 0; i < 5; i++)
 				assured(i);

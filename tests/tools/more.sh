@@ -13,7 +13,7 @@ tool() {
 		naive) tool_linked "$name" ;;
 		poke) tool_plain "$name" -lbpf -lelf -lz ;;
 		events | wire | stacks | weather) tool_plain "$name" ;;
-		tcx) tool_plain "$name" -lbpf ;;
+		readers | tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
