@@ -16,6 +16,7 @@
 #include "grace.h"
 #include "log.h"
 #include "object.h"
+#include "priv.h"
 #include "xdpchain.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
@@ -764,7 +765,9 @@ static __u32 xdp_owner(int ifindex, char *words, size_t size)
 	if (bpf_xdp_query(ifindex, 0, &query) || query.attach_mode == XDP_ATTACHED_NONE)
 		return 0;
 	snprintf(words, size, "program %u", query.prog_id);
+	priv_raise(CAP_SYS_ADMIN);
 	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	priv_lower(CAP_SYS_ADMIN);
 	if (fd >= 0) {
 		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
 			snprintf(words, size, "program %u '%s'", query.prog_id, info.name);

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "out.h"
 #include "pins.h"
 #include "policy.h"
+#include "priv.h"
 #include "repair.h"
 #include "replace.h"
 #include "table.h"
@@ -27,7 +29,7 @@
 #define MAX_MOST 0xffffff
 
 enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP,
-       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_KEEP, OPT_ALL };
+       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_GROUP, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -39,6 +41,8 @@ static const struct opt attach_options[] = {
 	{ OPT_XDP, "xdp", "METHOD", "auto|libxdp|link", "how to attach to XDP; auto" },
 	{ OPT_XDP_PRIO, "xdp-prio", "N", NULL, "priority in libxdp's chain; 15" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
+	{ OPT_GROUP, "group", "GROUP", NULL,
+	  "who may read the instance, by name or number; root: nobody else" },
 	{ 0 },
 };
 
@@ -59,6 +63,8 @@ struct request {
 	__u16 zone;
 	bool zoned; /* --zone was given */
 	bool json;
+	bool share;  /* with the members of ... */
+	gid_t group; /* ... or, with 0, with nobody */
 };
 
 /* One of the words of an option, as its place among them; -1 (reported) if it is none. */
@@ -74,6 +80,23 @@ static int word(const char *option, const char *value, const char *const *words)
 		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s %s", i ? "," : "", words[i]);
 	usage_error(why, "--%s %s", option, value);
 	return -1;
+}
+
+static int parse_group(struct request *r, const char *text)
+{
+	const struct group *named;
+	uint64_t gid;
+
+	r->share = true;
+	if (number_parse(text, 0, UINT32_MAX - 1, &gid)) {
+		r->group = (gid_t)gid;
+		return 0;
+	}
+	named = getgrnam(text);
+	if (!named)
+		return usage_error("no such group", "--group %s", text);
+	r->group = named->gr_gid;
+	return 0;
 }
 
 static int attach_option(struct request *r, int id, const char *value)
@@ -125,6 +148,8 @@ static int attach_option(struct request *r, int id, const char *value)
 	case OPT_POLICY:
 		r->policy = value;
 		break;
+	case OPT_GROUP:
+		return parse_group(r, value);
 	default:
 		if (out_parse(value, OUT_JSON, &formats))
 			return 2;
@@ -176,7 +201,10 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		if (err) {
 			in->lock = -1;
 			if (err == -EPERM || err == -EACCES)
-				return fail("permission denied", "run as root", "no place for pins");
+				return fail("permission denied", "run as root",
+					    "no place for pins");
+			if (err == -EUCLEAN || err == -ENODEV)
+				return pins_report(err);
 			if (err == -EBUSY)
 				return instance_busy(in);
 			return fail(strerror(-err), NULL, "no place for pins");
@@ -366,6 +394,13 @@ static void attached(struct instance *in, const struct hookings *hs, bool fresh,
 	*code = *code != 0;
 }
 
+static int share(const struct instance *in, const struct request *r)
+{
+	int err = r->share ? pins_share(in->dir, r->group) : 0;
+
+	return err ? fail(strerror(-err), NULL, "sharing %s", in->dir) : 0;
+}
+
 int cmd_attach(struct instance *in, int argc, char **argv)
 {
 	struct request r = { .prio = -1 };
@@ -391,6 +426,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 			if (!strcmp(o.argv[i], o.argv[k]))
 				return usage_error("named twice", "%s", o.argv[i]);
 
+	if (priv_check() || (r.share && pins_may_share(r.group)))
+		return 1;
 	hs.n = (size_t)o.argc;
 	hs.iface = calloc(hs.n, sizeof(*hs.iface));
 	if (!hs.iface)
@@ -405,6 +442,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		code = attach_all(in, &hs, o.argv, &r, fresh);
 		attached(in, &hs, fresh, &code);
 	}
+	if (!code)
+		code = share(in, &r);
 	if (!code)
 		show_attached(&hs, r.json);
 	free(hs.iface);
@@ -505,18 +544,20 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
+	if (priv_check())
+		return 1;
 	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && !orphan_remove(in))
 		return 0;
 	/* A detach that was killed before is finished first: that may be all there is to do. */
 	if (!pins_find(in->name, in->dir, sizeof(in->dir)) && repair_due(in) &&
-	    repair(in) == -ENOENT) {
+	    !pins_may_remove(in->dir) && repair(in) == -ENOENT) {
 		struct hookings none = { in, NULL, 0 };
 
 		pins_tidy(true);
 		show_detached(&none, true, false, -1, json);
 		return 0;
 	}
-	if (instance_open(in) || instance_lock(in) || instance_open(in))
+	if (instance_open(in) || pins_may_remove(in->dir) || instance_lock(in) || instance_open(in))
 		return 1;
 
 	all = calloc(CT_IFACES, sizeof(*all));
@@ -556,8 +597,12 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 			}
 		hs.iface[hs.n++] = all[k];
 	}
-	for (size_t i = 0; i < hs.n; i++)
+	for (size_t i = 0; i < hs.n; i++) {
 		hs.iface[i].there = false;
+		/* libxdp finds what is in a chain by its id. */
+		if (hs.iface[i].xdp == ATTACH_XDP_LIBXDP && priv_need(CAP(SYS_ADMIN)))
+			goto out;
+	}
 	code = detach(in, &hs, hs.n == (size_t)n, keep, json);
 out:
 	free(all);

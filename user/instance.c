@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "object.h"
 #include "pins.h"
+#include "priv.h"
 #include "repair.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -37,10 +39,14 @@ static int enter_netns(const char *netns)
 		return errno == ENOENT ? fail("no such network namespace", "see 'ip netns list'",
 					      "%s", netns) :
 					 fail(strerror(errno), NULL, "%s", netns);
+	priv_raise(CAP_SYS_ADMIN);
 	if (setns(fd, CLONE_NEWNET))
 		err = errno == EINVAL ? fail("not a network namespace", NULL, "%s", netns) :
-		      errno == EPERM  ? fail("permission denied", "run as root", "%s", netns) :
+		      errno == EPERM  ? fail("permission denied",
+					     "run as root: entering it takes CAP_SYS_ADMIN", "%s",
+					     netns) :
 					fail(strerror(errno), NULL, "%s", netns);
+	priv_lower(CAP_SYS_ADMIN);
 	close(fd);
 	return err;
 }
@@ -66,6 +72,19 @@ static int ask_cookie(uint64_t *cookie)
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+/* Is this the network namespace of pid 1? 1, 0, or -errno where that is closed to us. */
+static int first_netns(void)
+{
+	struct stat ours, first;
+	int err = 0;
+
+	priv_raise(CAP_SYS_PTRACE);
+	if (stat("/proc/thread-self/ns/net", &ours) || stat("/proc/1/ns/net", &first))
+		err = -errno;
+	priv_lower(CAP_SYS_PTRACE);
+	return err ? err : ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
 }
 
 /* What is known while namespaces are looked for. */
@@ -144,6 +163,10 @@ bool netns_found(uint64_t cookie)
 	struct search s = { .cookie = cookie };
 	bool found;
 
+	/* Who can't look everywhere has not looked. */
+	if (!priv_has(CAP_SYS_ADMIN) || !priv_has(CAP_SYS_PTRACE))
+		return true;
+	priv_keep(CAP(SYS_ADMIN) | CAP(SYS_PTRACE));
 	s.home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (s.home < 0)
 		return false;
@@ -156,18 +179,20 @@ bool netns_found(uint64_t cookie)
 /*
  * The namespace of pid 1 has the instance "default"; another one is named by its cookie. There is
  * a pid 1 in every container; if "default" is another's already, its namespace has a cookie, too.
+ * Who can't look at pid 1 may still find "default", which says itself whose it is.
  */
 static void own_name(struct instance *in)
 {
-	struct stat ours, theirs;
+	int first = first_netns(), found;
 	struct ct_state st;
 
 	snprintf(in->name, sizeof(in->name), "netns-%llu", (unsigned long long)netns_cookie());
-	if (!pins_find(in->name, in->dir, sizeof(in->dir)) ||
-	    stat("/proc/thread-self/ns/net", &ours) || stat("/proc/1/ns/net", &theirs) ||
-	    ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev)
+	if (!first || !pins_find(in->name, in->dir, sizeof(in->dir)))
 		return;
-	if (!pins_find("default", in->dir, sizeof(in->dir)) && instance_check(in, &st) == -EXDEV)
+	found = pins_find("default", in->dir, sizeof(in->dir));
+	if (!found)
+		found = instance_check(in, &st);
+	if (first > 0 ? found == -EXDEV : found && found != -EPROTO && found != -EACCES)
 		return;
 	snprintf(in->name, sizeof(in->name), "default");
 }
@@ -190,6 +215,7 @@ int instance_init(struct instance *in, const struct global *g)
 
 	memset(in, 0, sizeof(*in));
 	in->lock = -1;
+	in->reads = g->reads;
 	if (g->instance && !name_valid(g->instance))
 		return usage_error("an instance's name is up to 32 letters, digits, '-' and '_', "
 				   "and begins with a letter or digit",
@@ -215,11 +241,14 @@ void instance_close(struct instance *in)
 
 int instance_fd(const struct instance *in, const char *name)
 {
+	/* A link can't be opened for reading only. */
+	bool reads = in->reads && strncmp(name, PIN_LINKS "/", sizeof(PIN_LINKS));
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = reads ? BPF_F_RDONLY : 0);
 	char path[PATH_MAX + 64];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", in->dir, name);
-	fd = bpf_obj_get(path);
+	fd = bpf_obj_get_opts(path, &opts);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -291,11 +320,32 @@ int instance_check(const struct instance *in, struct ct_state *st)
 	return err;
 }
 
+/* It is there, and closed to us. */
+static int report_closed(const struct instance *in)
+{
+	struct instance reader = *in;
+	int fd;
+
+	reader.reads = true;
+	fd = instance_fd(&reader, "state");
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0)
+		return fail("permission denied: your group may read it, and no more", "run as root",
+			    "table");
+	return fail("permission denied",
+		    in->reads ? "run as root, or be in the group of 'attach --group'" :
+				"run as root",
+		    "table");
+}
+
 int instance_open(struct instance *in)
 {
 	struct ct_state st;
 	int err;
 
+	if (priv_check())
+		return 1;
 	pins_tidy(false);
 	err = pins_find(in->name, in->dir, sizeof(in->dir));
 	if (!err && repair_due(in))
@@ -306,6 +356,8 @@ int instance_open(struct instance *in)
 		pins_tidy(true);
 	switch (err) {
 	case 0:
+		if (in->reads)
+			priv_settle();
 		return 0;
 	case -ENOENT:
 		if (geteuid())
@@ -313,7 +365,9 @@ int instance_open(struct instance *in)
 		return instance_gone();
 	case -EACCES:
 	case -EPERM:
-		return fail("permission denied", "run as root", "table");
+		return report_closed(in);
+	case -EUCLEAN:
+		return pins_report(err);
 	case -EPROTO:
 		return fail("made by another version of ctloader",
 			    "use that version, or run 'ctloader upgrade'", "%s", in->dir);
@@ -334,6 +388,8 @@ int instance_lock(struct instance *in)
 	in->lock = -1;
 	if (err == -ENOENT)
 		return instance_gone();
+	if (err == -EUCLEAN)
+		return pins_report(err);
 	if (err == -EBUSY)
 		return instance_busy(in);
 	return fail(strerror(-err), NULL, "%s", in->dir);

@@ -17,11 +17,13 @@
 struct global {
 	const char *instance; /* --instance; NULL: the namespace's own */
 	const char *netns;    /* --netns; NULL: the caller's */
+	bool reads;           /* the command changes nothing */
 };
 
 struct instance {
 	char name[64];
 	char dir[PATH_MAX]; /* .../ctloader/NAME */
+	bool reads;         /* maps and programs are opened for reading only */
 	int lock;           /* flock on dir; -1 when not held */
 };
 

@@ -11,17 +11,22 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "priv.h"
 
-/* The program in a stage: its fd; -ENOENT: there is none. */
-static int stage_fd(int stages, __u32 stage)
+static int prog_fd(uint32_t id)
 {
-	__u32 id;
 	int fd;
 
-	if (bpf_map_lookup_elem(stages, &stage, &id))
-		return -errno;
+	priv_raise(CAP_SYS_ADMIN);
 	fd = bpf_prog_get_fd_by_id(id);
-	return fd < 0 ? -errno : fd;
+	priv_lower(CAP_SYS_ADMIN);
+	return fd;
+}
+
+/* Is there a program in a stage? 1, 0, or -errno. */
+static int is_filled(int stages, __u32 stage, __u32 *id)
+{
+	return !bpf_map_lookup_elem(stages, &stage, id) ? 1 : errno == ENOENT ? 0 : -errno;
 }
 
 static int empty(int stages, __u32 stage)
@@ -32,12 +37,15 @@ static int empty(int stages, __u32 stage)
 /* What is in a stage, into another; also if it is nothing. 0 or -errno. */
 static int copy_stage(int stages, __u32 from, __u32 to)
 {
-	int prog = stage_fd(stages, from), err = 0;
+	__u32 id;
+	int prog, err = is_filled(stages, from, &id);
 
-	if (prog == -ENOENT)
-		return empty(stages, to);
+	if (err <= 0)
+		return err ? err : empty(stages, to);
+	prog = prog_fd(id);
 	if (prog < 0)
-		return prog;
+		return -errno;
+	err = 0;
 	if (bpf_map_update_elem(stages, &to, &prog, BPF_ANY))
 		err = -errno;
 	close(prog);
@@ -47,13 +55,12 @@ static int copy_stage(int stages, __u32 from, __u32 to)
 /* One type of hook of those of policy_settle(). */
 static int settle(int stages, bool keep)
 {
-	int changed = stage_fd(stages, CT_STAGE_NEXT_EGRESS), err = 0;
+	__u32 id;
+	int changed = is_filled(stages, CT_STAGE_NEXT_EGRESS, &id), err = 0;
 
-	if (changed < 0 && changed != -ENOENT)
+	if (changed < 0)
 		return changed;
-	if (changed >= 0)
-		close(changed);
-	if (changed >= 0 && !keep)
+	if (changed && !keep)
 		err = copy_stage(stages, CT_STAGE_NEXT, CT_STAGE_POLICY);
 	if (!err)
 		err = empty(stages, CT_STAGE_NEXT_EGRESS);
@@ -78,7 +85,7 @@ int policy_settle(const struct instance *in, bool keep)
 int policy_set(const struct instance *in, const char *path)
 {
 	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info), stage = CT_STAGE_POLICY, mark = CT_STAGE_NEXT_EGRESS;
+	__u32 len = sizeof(info), stage = CT_STAGE_POLICY, mark = CT_STAGE_NEXT_EGRESS, id;
 	int prog = bpf_obj_get(path), stages = -1, code = 0;
 
 	if (prog < 0)
@@ -91,6 +98,9 @@ int policy_set(const struct instance *in, const char *path)
 	}
 	stages = instance_need(in, info.type == BPF_PROG_TYPE_XDP ? "xdp_stages" : "tc_stages");
 	if (stages < 0)
+		code = 1;
+	/* The one in force is to be put back if the attach fails. */
+	else if (is_filled(stages, CT_STAGE_POLICY, &id) == 1 && priv_need(CAP(SYS_ADMIN)))
 		code = 1;
 	else if (copy_stage(stages, CT_STAGE_POLICY, CT_STAGE_NEXT))
 		code = fail(strerror(errno), NULL, "the policy before");
@@ -163,7 +173,7 @@ int policies_copy(const struct instance *in, const struct bpf_object *obj, uint3
 		if (!ids[i])
 			continue;
 		any = 1;
-		prog = bpf_prog_get_fd_by_id(ids[i]);
+		prog = prog_fd(ids[i]);
 		if (prog < 0 || bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
 			err = -errno;
 		if (prog >= 0)

@@ -14,6 +14,7 @@
 #include "mapped.h"
 #include "pins.h"
 #include "policy.h"
+#include "priv.h"
 #include "replace.h"
 
 static int change_to(const struct instance *in, enum ct_change change)
@@ -57,6 +58,7 @@ int change_life(const struct instance *in, int life)
 int change_end(const struct instance *in, int life, bool whole)
 {
 	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+	int err;
 
 	if (!e)
 		return 1;
@@ -65,7 +67,10 @@ int change_end(const struct instance *in, int life, bool whole)
 		__atomic_store_n(&e->changing, CT_CHANGE_NONE, __ATOMIC_SEQ_CST);
 	}
 	mapped_release(e, sizeof(*e));
-	return 0;
+	if (!whole || !pins_group(in->dir))
+		return 0;
+	err = pins_share(in->dir, pins_group(in->dir)); /* what is new, too */
+	return err ? fail(strerror(-err), NULL, "sharing %s", in->dir) : 0;
 }
 
 bool repair_due(const struct instance *in)
@@ -155,15 +160,22 @@ static int repair_locked(struct instance *in)
 
 int repair(struct instance *in)
 {
+	bool locked = in->lock >= 0, reads = in->reads;
 	int err;
 
-	if (in->lock >= 0)
-		return repair_locked(in);
-	if (pins_try_lock(in->dir, &in->lock))
+	/* Who has not what it takes leaves it to somebody who has, and looks at what there is. */
+	if (!priv_has(CAP_BPF) || !priv_has(CAP_NET_ADMIN) || !priv_has(CAP_PERFMON))
 		return 0;
+	if (!locked && pins_try_lock(in->dir, &in->lock))
+		return 0;
+	in->reads = false;
+	priv_keep(CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON) | CAP(SYS_ADMIN));
 	err = repair_locked(in);
-	if (in->lock >= 0)
-		close(in->lock);
-	in->lock = -1;
+	in->reads = reads;
+	if (!locked) {
+		if (in->lock >= 0)
+			close(in->lock);
+		in->lock = -1;
+	}
 	return err;
 }

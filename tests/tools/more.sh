@@ -14,7 +14,7 @@ tool() {
 		pinned) tool_plain "$name" -I"$TOP/include" -lbpf -lelf -lz ;;
 		poke) tool_plain "$name" -lbpf -lelf -lz ;;
 		events | wire | stacks | weather | fault) tool_plain "$name" ;;
-		tcx) tool_plain "$name" -lbpf ;;
+		readers | tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done
