@@ -15,6 +15,8 @@
 
 /* Slots one call looks at. */
 #define CT_CTL_SLOTS 16384
+/* For so long may it take to copy a table, switch, and come back for what the old one learned. */
+#define CT_ADOPT_SECONDS 30
 /* Flows one call of flush destroys: about a millisecond. */
 #define CT_CTL_FLUSH 1024
 
@@ -275,6 +277,18 @@ struct ct_ctl_adoption {
 };
 
 /*
+ * Packets renew its time in the table before, and nobody tells of that: until it is known at the end
+ * (CT_ADOPT_COUNT) the entry lasts.
+ */
+static __always_inline void ct_ctl_last(struct ct_entry *e, __u64 now)
+{
+	const struct ct_settings *s = ct_settings();
+
+	if (s && e->expires < now + (__u64)s->hz * CT_ADOPT_SECONDS)
+		e->expires = now + (__u64)s->hz * CT_ADOPT_SECONDS;
+}
+
+/*
  * The record's entry into the table as it is, but for its counters and windows: packets pass that
  * this copy misses.
  */
@@ -290,8 +304,10 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	pkt->now = ct_now();
 	ct_table_key(pkt, &pkt->original);
 	pkt->entry.swapped = pkt->swapped;
+	pkt->entry.status |= CT_S_ADOPTED;
 	__builtin_memset(pkt->entry.counters, 0, sizeof(pkt->entry.counters));
 	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
+	ct_ctl_last(&pkt->entry, pkt->now);
 	err = ct_table_insert(CT_REC_CTL);
 	if (err == -CT_ENOSPC)
 		a->full++;
@@ -307,19 +323,24 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	a->done++;
 }
 
-/* What the table before knows by now of the owned entry `e`, unless packets have come here since. */
-static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e)
+/*
+ * What the table before knows by now of the owned entry `e`, unless packets have come here since. (Its
+ * counters don't tell: accounting may be off.)
+ */
+static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e, bool last)
 {
 	struct ct_settings *s = ct_settings();
 
-	if (e->counters[CT_ORIGINAL].packets || e->counters[CT_REPLY].packets)
+	if (!(e->status & CT_S_ADOPTED))
 		return;
 	e->expires = pkt->entry.expires;
 	e->mark = pkt->entry.mark;
-	e->status = pkt->entry.status;
+	e->status = pkt->entry.status | CT_S_ADOPTED;
 	e->state = pkt->entry.state;
 	e->l4 = pkt->entry.l4;
 	ct_ctl_forget_windows(e, pkt->original.proto);
+	if (!last)
+		ct_ctl_last(e, ct_now());
 	if (s)
 		ct_hint_write(e, pkt->original.family, ct_now(), s->hz);
 }
@@ -359,12 +380,14 @@ static long ct_ctl_adopt_one(__u32 i, void *ctx)
 			ct_table_drop(1, &pkt->key.v6, e);
 		return 0;
 	}
-	ct_ctl_renew(pkt, e);
-	if (a->what == CT_ADOPT_COUNT)
+	ct_ctl_renew(pkt, e, a->what == CT_ADOPT_COUNT);
+	if (a->what == CT_ADOPT_COUNT) {
+		e->status &= ~CT_S_ADOPTED; /* it is ours alone now */
 		for (int dir = 0; dir < CT_DIRS; dir++) {
 			e->counters[dir].packets += pkt->entry.counters[dir].packets;
 			e->counters[dir].bytes += pkt->entry.counters[dir].bytes;
 		}
+	}
 	ct_release(e);
 	return 0;
 }

@@ -86,6 +86,8 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 		return CT_MET_OVER;
 	}
 
+	if (unlikely(e->status & CT_S_ADOPTED))
+		e->status &= ~CT_S_ADOPTED;
 	dir = (pkt->swapped ^ e->swapped) & 1 ? CT_REPLY : CT_ORIGINAL;
 	status = e->status;
 	ct_proto_packet(e, &pkt->parsed, dir, s, pkt->now, &step);

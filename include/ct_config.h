@@ -192,7 +192,7 @@ struct ct_ctl {
  */
 enum ct_adopt {
 	CT_ADOPT_ENTER,    /* put into the table what isn't there: with counters of 0 */
-	CT_ADOPT_RENEW,    /* state and time, if no packet has been counted here yet */
+	CT_ADOPT_RENEW,    /* state and time, if no packet has met it here yet */
 	CT_ADOPT_COUNT,    /* both, and add the counters: of the slots from `first` to before `full`, once
 			    * only (ct_state.merged), so that who finishes a dead loader's work can repeat
 			    * it; on return `first` is where to go on */

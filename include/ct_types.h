@@ -56,6 +56,12 @@ enum ct_status {
 #undef X
 };
 
+/*
+ * One more, of our own and never shown (the kernel's is that of templates, which are in no table): a copy
+ * of an entry of the table before, that no packet has met. See enum ct_adopt.
+ */
+#define CT_S_ADOPTED (1 << 11)
+
 /* Address families as conntrack(8) prints them: "ipv4     2", "ipv6     10". */
 #define CT_IPV4 2
 #define CT_IPV6 10

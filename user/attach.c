@@ -603,14 +603,50 @@ static int link_update(const struct instance *in, const struct instance *next,
 	return err;
 }
 
+int hookings_count(int map)
+{
+	struct ct_iface slot;
+	int n = 0;
+
+	for (__u32 i = 0; i < CT_IFACES; i++) {
+		if (bpf_map_lookup_elem(map, &i, &slot))
+			return -errno;
+		n += slot.ifindex != 0;
+	}
+	return n;
+}
+
+/*
+ * The next interface of a set of programs, from slot *at on: no more than which it is. 1, 0 when there is
+ * no other, -errno. (That of the old set may be laid out in a way that we don't know.)
+ */
+static int next_hooking(int map, __u32 *at, struct hooking *h)
+{
+	struct ct_iface slot;
+
+	for (; *at < CT_IFACES; (*at)++) {
+		if (bpf_map_lookup_elem(map, at, &slot))
+			return -errno;
+		if (!slot.ifindex)
+			continue;
+		*h = (struct hooking){ .nic.ifindex = (int)slot.ifindex };
+		(*at)++;
+		return 1;
+	}
+	return 0;
+}
+
 int hookings_update(const struct instance *in, const struct instance *next)
 {
-	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
-	int n = all ? hookings_all(all, CT_IFACES, in) : -ENOMEM, err = n < 0 ? n : 0;
+	int map = instance_fd(next, "ifaces"), err = map < 0 ? map : 0, more;
+	struct hooking one, *h = &one;
+	__u32 at = 0;
 
-	for (int i = 0; i < n && !err; i++) {
-		const struct hooking *h = &all[i];
-
+	while (!err && (more = next_hooking(map, &at, h))) {
+		if (more < 0) {
+			err = more;
+			break;
+		}
 		err = link_update(in, next, h, "xdp", "ct_xdp");
 		if (!err)
 			err = stages_update(in, next, h);
@@ -623,18 +659,20 @@ int hookings_update(const struct instance *in, const struct instance *next)
 		if (!err)
 			err = clsact_replace(in, next, h->nic.ifindex, false);
 	}
-	free(all);
+	if (map >= 0)
+		close(map);
 	return err;
 }
 
 void hookings_release(const struct instance *in, const struct instance *next)
 {
 	int confirm = instance_fd(next, PIN_PROGS "/ct_xdp_confirm");
-	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
-	int n = all ? hookings_all(all, CT_IFACES, in) : 0;
+	int map = instance_fd(next, "ifaces");
+	struct hooking h;
+	__u32 at = 0;
 
-	for (int i = 0; i < n; i++) {
-		int stages = stages_open(in, &all[i]);
+	while (map >= 0 && next_hooking(map, &at, &h) == 1) {
+		int stages = stages_open(in, &h);
 
 		for (__u32 stage = 0; stages >= 0 && stage < CT_STAGE_NEXT; stage++) {
 			if (stage != CT_STAGE_CONFIRM || confirm < 0)
@@ -645,7 +683,8 @@ void hookings_release(const struct instance *in, const struct instance *next)
 		if (stages >= 0)
 			close(stages);
 	}
-	free(all);
+	if (map >= 0)
+		close(map);
 	if (confirm >= 0)
 		close(confirm);
 }

@@ -83,6 +83,9 @@ int hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
 int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 
+/* How many are in a map `ifaces` that is laid out as ours. Or -errno. */
+int hookings_count(int map);
+
 /* How many links the instance has, and whether one of them is on an interface still. */
 int hookings_links(const struct instance *in, bool *alive);
 /* Of an orphan: take out what is not pinned in its own directory. */

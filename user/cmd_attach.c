@@ -221,9 +221,11 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 				return fail(strerror(-err), NULL, "%s", in->dir);
 			continue;
 		}
-		if (repair_due(in) && repair(in) == -ENOENT)
+		err = repair_due(in) ? repair(in) : 0;
+		if (err == -ENOENT)
 			continue;
-		err = instance_check(in, &st);
+		if (!err)
+			err = instance_check(in, &st);
 		*fresh = false;
 		if (err)
 			return instance_open(in); /* which says why not */

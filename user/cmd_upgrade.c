@@ -56,7 +56,8 @@ int cmd_upgrade(struct instance *in, int argc, char **argv)
 	struct ct_epoch e;
 	struct table t;
 	struct opts o;
-	int id, code;
+	bool later; /* what another build left half done is put right in our layouts */
+	int id, code, err;
 
 	opts_init(&o, argc, argv, out_options_json, NULL);
 	while ((id = opts_next(&o)) > 0)
@@ -72,8 +73,10 @@ int cmd_upgrade(struct instance *in, int argc, char **argv)
 		return instance_open(in); /* which says why not */
 	if (open_any(in) || instance_lock(in))
 		return 1;
-	if (repair_due(in))
-		repair(in);
+	err = repair_due(in) ? repair(in) : 0;
+	later = err == -EPROTO;
+	if (err && !later && instance_open(in))
+		return 1;
 	if (open_any(in))
 		return 1;
 	code = instance_epoch(in, &e);
@@ -84,8 +87,10 @@ int cmd_upgrade(struct instance *in, int argc, char **argv)
 		return 1;
 	code = replace(in, 0, &what);
 	if (code != 2)
-		change_end(in, (int)e.life, true);
+		change_end(in, (int)e.life, !later);
 	if (code)
+		return 1;
+	if (later && instance_open(in))
 		return 1;
 	if (!table_open(&t, in)) {
 		table_count(&t, &flows);

@@ -371,6 +371,9 @@ int instance_open(struct instance *in)
 	case -EPROTO:
 		return fail("made by another version of ctloader",
 			    "use that version, or run 'ctloader upgrade'", "%s", in->dir);
+	case -ESTALE:
+		return fail("its upgrade by another version of ctloader was broken off",
+			    "use that version: any of its commands goes on with it", "%s", in->dir);
 	case -EXDEV:
 		return fail("it belongs to another network namespace", "use --netns", "instance %s",
 			    in->name);

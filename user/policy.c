@@ -156,6 +156,7 @@ static int keep_array(const struct instance *in, size_t array, uint32_t number)
 	if (fd < 0)
 		return fd;
 	kept_path(path, sizeof(path), in, array, number);
+	unlink(path); /* of one who died before there was anything else of this number */
 	err = bpf_obj_pin(fd, path) ? -errno : 0;
 	close(fd);
 	return err;
@@ -196,6 +197,12 @@ void policies_copy_undo(const struct instance *in, uint32_t number)
 	rmdir(path);
 }
 
+/* Is it an array of XDP's stages that is kept by this name? */
+static bool is_xdp(const char *name)
+{
+	return !strncmp(name, stage_arrays[0], strlen(stage_arrays[0]));
+}
+
 int policies_update(const struct instance *in, const struct instance *next)
 {
 	static const char *const confirm[STAGE_ARRAYS] = { PIN_PROGS "/ct_xdp_confirm",
@@ -214,7 +221,7 @@ int policies_update(const struct instance *in, const struct instance *next)
 
 		if (d->d_name[0] == '.')
 			continue;
-		type = strncmp(d->d_name, stage_arrays[0], strlen(stage_arrays[0])) ? 1 : 0;
+		type = is_xdp(d->d_name) ? 0 : 1;
 		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
 		stages = bpf_obj_get(pin);
 		prog = stages < 0 ? -1 : instance_fd(next, confirm[type]);
@@ -232,22 +239,42 @@ int policies_update(const struct instance *in, const struct instance *next)
 	return err;
 }
 
+/*
+ * Policies call `confirm` in it, and nothing else. Left in it, the other programs would keep all that is
+ * theirs: the old table. (XDP's `next` may be needed by libxdp's chain: see attach.c.)
+ */
+static void release_array(const char *path, bool xdp)
+{
+	int stages = bpf_obj_get(path);
+
+	for (__u32 stage = 0; stages >= 0 && stage < (xdp ? CT_STAGE_NEXT : CT_STAGE_MAX); stage++)
+		if (stage != CT_STAGE_CONFIRM)
+			bpf_map_delete_elem(stages, &stage);
+	if (stages >= 0)
+		close(stages);
+}
+
 void policies_tidy(const struct instance *in, const struct instance *next)
 {
-	char path[PATH_MAX + 64];
+	char path[PATH_MAX + 64], pin[PATH_MAX + NAME_MAX + 66];
 	uint32_t ids[STAGE_ARRAYS];
 	struct dirent *d;
+	bool any = false;
 	DIR *dir;
 
 	if (policies_read(next, ids))
 		return;
 	for (size_t i = 0; i < STAGE_ARRAYS; i++)
-		if (ids[i])
-			return;
+		any |= ids[i];
 	snprintf(path, sizeof(path), "%s/" PIN_POLICIES, in->dir);
 	dir = opendir(path);
-	while (dir && (d = readdir(dir)))
-		unlinkat(dirfd(dir), d->d_name, 0);
+	while (dir && (d = readdir(dir))) {
+		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		if (any)
+			release_array(pin, is_xdp(d->d_name));
+		else
+			unlink(pin);
+	}
 	if (dir)
 		closedir(dir);
 	rmdir(path);

@@ -26,7 +26,10 @@ int policies_copy(const struct instance *in, const struct bpf_object *obj, uint3
 void policies_copy_undo(const struct instance *in, uint32_t number);
 /* From here on they go on to `confirm` of the set pinned at `next`. Can be repeated. 0 or -errno. */
 int policies_update(const struct instance *in, const struct instance *next);
-/* Once no policy is in force for `next`, no array needs to be kept. */
+/*
+ * No packet is in the old set any more: the arrays keep `confirm` alone; and they go themselves, once no
+ * policy is in force for `next`.
+ */
 void policies_tidy(const struct instance *in, const struct instance *next);
 
 #endif

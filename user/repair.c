@@ -76,9 +76,8 @@ int change_end(const struct instance *in, int life, bool whole)
 bool repair_due(const struct instance *in)
 {
 	struct ct_epoch e;
-	int err = instance_epoch(in, &e);
 
-	return err == -ENOENT || (!err && e.changing);
+	return instance_has(in, "state") == -ENOENT || (!instance_epoch(in, &e) && e.changing);
 }
 
 /* Was the change decided before its loader died? */
@@ -124,13 +123,12 @@ static int clear_interfaces(const struct instance *in, bool every, bool decided)
 static int repair_locked(struct instance *in)
 {
 	struct ct_epoch e;
+	struct ct_state st;
 	int left, err;
 
 	if (!repair_due(in))
 		return 0; /* somebody else was quicker */
-	err = instance_epoch(in, &e);
-	if (!err)
-		err = instance_has(in, "state");
+	err = instance_has(in, "state");
 	if (err && err != -ENOENT)
 		return err;
 	if (err) {
@@ -138,7 +136,12 @@ static int repair_locked(struct instance *in)
 			in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
 	}
-	err = replace_resume(in);
+	err = instance_epoch(in, &e);
+	if (!err)
+		err = replace_resume(in);
+	/* What its interfaces have is found in its own namespace only, by who knows its layouts. */
+	if (!err)
+		err = instance_check(in, &st);
 	if (err)
 		return err;
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {

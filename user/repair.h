@@ -6,7 +6,8 @@
  * `changing` in the map `epoch` for as long. So an instance that is changing and not locked is one
  * whose loader died (or met an error twice, and said so). What it was about can be seen:
  *
- *	a directory without `state`       it was being made or removed: remove it
+ *	a directory without `state`       it was being made or removed: remove it (one with it and without
+ *					  `epoch` is another build's)
  *	life is MAKING or ENDING          nothing was attached yet, or the last is being detached: end it
  *	an interface is COMING            detach it; if the change was decided, it stays
  *	an interface is LEAVING           it stays; if the change was decided, detach it
@@ -24,7 +25,8 @@
 bool repair_due(const struct instance *in);
 /*
  * Put right what is; takes the lock if `in` doesn't hold it, and leaves everything alone if another
- * has it. 0; -ENOENT when the instance was to end, and has.
+ * has it. 0; -ENOENT when the instance was to end, and has; -EXDEV, -EPROTO: that is for who is in its
+ * namespace, or for a build that knows its layouts; -ESTALE: for the build that began an upgrade.
  */
 int repair(struct instance *in);
 

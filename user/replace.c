@@ -417,7 +417,30 @@ static int remove_all(const char *path)
 		       0;
 }
 
-/* Move every pin of `from` over those of `to`, and remove those of `to` it has none for. */
+/* Remove those pins of `to` that the set in `from` has none for: another build's. */
+static int drop_pins(const char *from, const char *to)
+{
+	struct dirent *d;
+	DIR *dir = opendir(to);
+	int err = dir ? 0 : -errno;
+
+	while (dir && !err && (d = readdir(dir))) {
+		char path[PATH_MAX + NAME_MAX + 2];
+
+		snprintf(path, sizeof(path), "%s/%s", from, d->d_name);
+		if (d->d_name[0] == '.' || d->d_type == DT_DIR || !access(path, F_OK))
+			continue;
+		if (errno != ENOENT || unlinkat(dirfd(dir), d->d_name, 0))
+			err = -errno;
+		else
+			rewinddir(dir);
+	}
+	if (dir)
+		closedir(dir);
+	return err;
+}
+
+/* Move every pin of `from` over those of `to`. */
 static int move_pins(const char *from, const char *to)
 {
 	struct dirent *d;
@@ -607,8 +630,8 @@ static int fit_max(const struct instance *in, const struct instance *next)
  */
 static int complete(const struct instance *in, const char *path, uint32_t number)
 {
+	char done[PATH_MAX + 32], progs[PATH_MAX + 16], ours[PATH_MAX + 16];
 	struct instance next = within(in, path);
-	char done[PATH_MAX + 32];
 	int err;
 
 	err = object_start_sweep(&next) ? -EIO : 0;
@@ -629,6 +652,15 @@ static int complete(const struct instance *in, const char *path, uint32_t number
 	if (err)
 		return err;
 	policies_tidy(in, &next);
+	/* As long as it can be seen which there are: settle() may have to go on where it stopped. */
+	err = drop_pins(path, in->dir);
+	if (!err) {
+		snprintf(progs, sizeof(progs), "%s/" PIN_PROGS, path);
+		snprintf(ours, sizeof(ours), "%s/" PIN_PROGS, in->dir);
+		err = drop_pins(progs, ours);
+	}
+	if (err)
+		return err;
 	snprintf(done, sizeof(done), "%s/done-%u", in->dir, number);
 	if (rename(path, done))
 		return -errno;
@@ -676,6 +708,14 @@ int replace_resume(const struct instance *in)
 		return err;
 	if (done)
 		return settle(in, path);
+	if (e.now == number) {
+		struct instance next = within(in, path);
+		struct ct_state st;
+
+		err = instance_check(&next, &st);
+		if (err)
+			return err == -EPROTO ? -ESTALE : err;
+	}
 	verbose("instance %s: its loader died at an upgrade: %s", in->name,
 		e.now == number ? "finished" : "taken back");
 	return e.now == number ? complete(in, path, number) : take_back(in, path, number);
@@ -836,7 +876,7 @@ static int copy_policies(const struct replacement *r)
 {
 	int fresh = is_fresh(r, "record"), err = fresh;
 
-	if (fresh > 0 && !hookings_all(NULL, 0, r->in)) {
+	if (fresh > 0 && !hookings_count(bpf_object__find_map_fd_by_name(r->obj, "ifaces"))) {
 		verbose("policies that were made for another layout are not taken over");
 		return 0;
 	}

@@ -64,7 +64,7 @@ CONVERSATION(forget_and_enter)
 	CHECK_EQ(is.entry.word, was.entry.word);
 	CHECK_EQ(is.entry.expires, was.entry.expires);
 	CHECK_EQ(is.entry.state, CT_TCP_ESTABLISHED);
-	CHECK_EQ(is.entry.status, was.entry.status);
+	CHECK_EQ(is.entry.status, was.entry.status | CT_S_ADOPTED);
 	CHECK_EQ(is.entry.start, was.entry.start);
 	CHECK_EQ(is.entry.counters[CT_ORIGINAL].packets, 0);
 	CHECK_EQ(is.entry.counters[CT_REPLY].bytes, 0);
@@ -148,7 +148,7 @@ CONVERSATION(renew)
 	CHECK_EQ(message.m.count, 1);
 	CHECK_EQ(flow_get(&t, &flow), 0);
 	CHECK_EQ(flow.entry.state, CT_TCP_SYN_RECV);
-	CHECK_EQ(flow.entry.status, late.entry.status);
+	CHECK_EQ(flow.entry.status, late.entry.status | CT_S_ADOPTED);
 	CHECK_EQ(flow.entry.mark, 7);
 	CHECK_EQ(flow.entry.expires, late.entry.expires);
 	ORIG(ACK, .seq = 101, .ack = 201);
@@ -156,6 +156,68 @@ CONVERSATION(renew)
 	adopt(CT_ADOPT_RENEW, &late, 1);
 	CHECK_EQ(flow_get(&t, &flow), 0);
 	CHECK_EQ(flow.entry.state, CT_TCP_ESTABLISHED);
+}
+
+// Also where packets are not counted; and the end of it is not a change to tell of.
+CONVERSATION(renew_without_acct)
+{
+	struct ct_tuple t = talk_tuple();
+	struct ct_flow flow, late;
+	struct ct_event ev;
+
+	set_knob(CT_K_ACCT, 0);
+	ORIG(SYN, .seq = 100);
+	REPLY(SYN | ACK, .seq = 200, .ack = 101);
+	ORIG(ACK, .seq = 101, .ack = 201);
+	CHECK_EQ(flow_get(&t, &late), 0);
+	adopt(CT_ADOPT_FORGET, &late, 1);
+	adopt(CT_ADOPT_ENTER, &late, 1);
+	listen_begin(0, ~0U, 4096);
+	ORIG(ACK, .seq = 101, .ack = 201);
+	CHECK_EQ(listen_take(0, &ev, 1), 0);
+	ORIG(FIN | ACK, .seq = 101, .ack = 201);
+	WANT(FIN_WAIT, ESTABLISHED, PASS);
+	CHECK_EQ(listen_take(0, &ev, 1), 1);
+	listen_end(0);
+	for (int what = CT_ADOPT_RENEW; what <= CT_ADOPT_COUNT; what++) {
+		memset(&message.m, 0, sizeof(message.m));
+		message.m.family = talk.v6;
+		adopt(what, &late, 1);
+		CHECK_EQ(message.m.count, 1);
+		CHECK_EQ(flow_get(&t, &flow), 0);
+		CHECK_EQ(flow.entry.state, CT_TCP_FIN_WAIT);
+		CHECK_EQ(flow.entry.status, late.entry.status);
+	}
+}
+
+// A flow whose time the table before may have renewed does not end before that is known.
+CONVERSATION(lasts)
+{
+	struct ct_tuple t = talk_tuple();
+	struct ct_flow early, late, is;
+
+	for (int what = CT_ADOPT_ENTER; what <= CT_ADOPT_RENEW; what++) {
+		ORIG(SYN, .seq = 100);
+		CHECK_EQ(flow_get(&t, &early), 0);
+		late = early;
+		early.entry.expires -= 119 * (__u64)HZ; /* of 120 s */
+		adopt(CT_ADOPT_FORGET, &early, 1);
+		adopt(CT_ADOPT_ENTER, what == CT_ADOPT_ENTER ? &early : &late, 1);
+		if (what == CT_ADOPT_RENEW)
+			adopt(CT_ADOPT_RENEW, &early, 1);
+		LATER(5);
+		sweep();
+		CHECK_EQ(flow_get(&t, &is), 0);
+		memset(&message.m, 0, sizeof(message.m));
+		message.m.family = talk.v6;
+		message.m.first = what * 64;
+		message.m.full = message.m.first + 64;
+		adopt(CT_ADOPT_COUNT, &early, 1);
+		CHECK_EQ(message.m.count, 1);
+		CHECK_EQ(flow_get(&t, &is), -ENOENT);
+		sweep();
+		WANT_FLOWS(0);
+	}
 }
 
 // Counters are added to what was counted here meanwhile, and only once, however often it is tried.
