@@ -85,7 +85,7 @@ replay: deps-tests ## play a capture through the programs (PCAP=file REPLAY='opt
 	$(Q)$(O)/tests/replay $(REPLAY) $(if $(PCAP),'$(PCAP)') $(if $(FILTER),'$(FILTER)')
 
 REPLAY_SRC := $(wildcard tests/tools/replay*.c) tests/prog/harness.c tests/unit/packet.c
-REPLAY_OBJ := $(addprefix $(O)/user/,filter.o fmt.o instance.o json.o log.o opts.o pins.o setting.o table.o)
+REPLAY_OBJ = $(filter-out $(O)/user/main.o,$(USER_OBJ))
 
 $(O)/tests/replay: $(REPLAY_SRC) $(wildcard tests/tools/replay.h tests/prog/harness.h tests/unit/*.h \
 		bpf/*.h include/*.h) $(REPLAY_OBJ) $(O)/ct.skel.h

@@ -470,7 +470,7 @@ static long ct_evict_slot(__u32 i, void *ctx)
  * hints at most; when the table is larger and all of those are assured, the next new flow's
  * eviction goes on from there. 1 if somebody went.
  */
-ct_global int ct_evict(__u32 engine, __u64 now, __u32 hz)
+ct_global int ct_evict(__u32 engine, __u32 replied, __u64 now, __u32 hz)
 {
 	struct ct_eviction ev = { .engine = engine, .now = now, .hz = hz, .replied = ~0U };
 	struct ct_state *st = ct_state();
@@ -491,7 +491,7 @@ ct_global int ct_evict(__u32 engine, __u64 now, __u32 hz)
 	bpf_loop(ev.used < CT_EVICT_LOOK ? ev.used : CT_EVICT_LOOK, ct_evict_slot, &ev, 0);
 	/* Two CPUs that evict at once may set the hand back: they look at some slots twice. */
 	WRITE_ONCE(*hand, ev.at);
-	if (!ev.done && ev.replied != ~0U)
+	if (!ev.done && replied && ev.replied != ~0U)
 		ev.done = ct_slot_destroy(engine, ev.replied, CT_WANT_EVICTABLE, CT_END_EVICTED,
 					  now, hz);
 	return ev.done;
@@ -513,11 +513,12 @@ static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settin
 		return 0;
 	}
 	if (__sync_fetch_and_add(&st->flows, 1) >= s->knob.max &&
-	    !ct_evict(engine, now, s->hz) && !ct_evict(!engine, now, s->hz))
+	    !ct_evict(engine, false, now, s->hz) && !ct_evict(!engine, false, now, s->hz) &&
+	    !ct_evict(engine, true, now, s->hz) && !ct_evict(!engine, true, now, s->hz))
 		goto full;
 	if (!ct_slot_take(st, engine, slot))
 		return 0;
-	if (ct_evict(engine, now, s->hz) && !ct_slot_take(st, engine, slot))
+	if (ct_evict(engine, true, now, s->hz) && !ct_slot_take(st, engine, slot))
 		return 0;
 full:
 	__sync_fetch_and_sub(&st->flows, 1);

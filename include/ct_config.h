@@ -55,6 +55,14 @@ enum ct_life {
 #undef X
 };
 
+/* How far a change of the instance has come; see repair.h. */
+enum ct_change {
+	CT_CHANGE_NONE,
+	CT_CHANGE_BEGUN,     /* what is half done is to be taken back */
+	CT_CHANGE_DECIDED,   /* it is to be finished */
+	CT_CHANGE_AT_SWITCH, /* it is to be finished if ct_epoch.now is not `from` any more */
+};
+
 /*
  * The map `epoch`, which all builds of an instance share and whose layout never changes. Every set of
  * programs has a number of its own. An entry program that finds another number here hands the packet
@@ -64,8 +72,8 @@ enum ct_life {
 struct ct_epoch {
 	__u32 now;      /* the set of programs in force; all of it is written by the loader */
 	__u32 life;     /* enum ct_life */
-	__u32 changing; /* a loader is at work on the instance, or died there: see repair.h */
-	__u32 pad;
+	__u32 changing; /* enum ct_change: not 0: a loader is at work on the instance, or died there */
+	__u32 from;     /* `now` before the change: see CT_CHANGE_AT_SWITCH */
 };
 
 /* The map `secrets`: no program reads it. What the programs of an instance have in common. */

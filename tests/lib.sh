@@ -226,6 +226,7 @@ quiet_namespace() {
 			put ipv6/conf/$conf/mldv1_unsolicited_report_interval 3600000
 			put ipv6/conf/$conf/mldv2_unsolicited_report_interval 3600000
 		done
+		put ipv4/icmp_ratemask 0 # a limit of 0 also empties the bucket of ip_error() (6.12)
 		put ipv4/icmp_ratelimit 0
 		put ipv4/icmp_msgs_per_sec 1000000
 		put ipv4/icmp_msgs_burst 1000000

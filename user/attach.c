@@ -16,6 +16,7 @@
 #include "grace.h"
 #include "log.h"
 #include "object.h"
+#include "priv.h"
 #include "xdpchain.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
@@ -141,19 +142,19 @@ static void link_path(char *path, size_t size, const struct instance *in, const 
 	snprintf(path, size, "%s/" PIN_LINKS "/%d-%s", in->dir, h->nic.ifindex, hook);
 }
 
-/* The interface the link pinned at `path` is on: 0 when that has gone. -ENOENT: nothing there. */
+/* The interface the link pinned at `path` is on, 0 when that has gone. -ENOENT: there is none. */
 static int link_at(const char *path)
 {
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
-	int fd = bpf_obj_get(path);
+	int fd = bpf_obj_get(path), err = 0;
 
 	if (fd < 0)
 		return -errno;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		info.xdp.ifindex = 0;
+		err = -errno;
 	close(fd);
-	return (int)info.xdp.ifindex; /* tcx has its own in the same place */
+	return err ? err : (int)info.xdp.ifindex; /* tcx has its own in the same place */
 }
 
 /* Attach a pinned program by a link, and pin that. */
@@ -356,8 +357,10 @@ static int tc_on(const struct instance *in, struct hooking *h, bool ingress)
 		h->tc = ATTACH_TC_CLSACT;
 	}
 	/* First the mark that the qdisc is ours to remove: if we are killed it must not stay. */
-	err = clsact_there(h->nic.ifindex) ? 0 : slot_flags(in, h, CT_IF_CLSACT, 0);
-	return err ? err : clsact_attach(in, h->nic.ifindex, ingress);
+	err = clsact_there(h->nic.ifindex);
+	if (!err)
+		err = slot_flags(in, h, CT_IF_CLSACT, 0);
+	return err < 0 ? err : clsact_attach(in, h->nic.ifindex, ingress);
 }
 
 static int tc_off(const struct instance *in, struct hooking *h, bool ingress)
@@ -398,16 +401,19 @@ static int egress_on(const struct instance *in, struct hooking *h)
 
 static int egress_off(const struct instance *in, struct hooking *h)
 {
-	int map = instance_fd(in, "ifaces"), err = tc_off(in, h, false);
+	int map, at, err = tc_off(in, h, false);
 	struct ct_iface slot = {};
 
-	if (map >= 0) {
-		if (slot_find(map, (__u32)h->nic.ifindex, &slot, false) >= 0 &&
-		    slot.flags & CT_IF_CLSACT && !h->qdisc_lost && !err)
-			err = clsact_remove(h->nic.ifindex);
-		close(map);
-	}
-	return err;
+	if (err)
+		return err;
+	map = instance_fd(in, "ifaces");
+	if (map < 0)
+		return map;
+	at = slot_find(map, (__u32)h->nic.ifindex, &slot, false);
+	close(map);
+	if (at < 0)
+		return at == -ENOENT ? 0 : at;
+	return slot.flags & CT_IF_CLSACT && !h->qdisc_lost ? clsact_remove(h->nic.ifindex) : 0;
 }
 
 static const struct step {
@@ -494,8 +500,10 @@ static int undo_all(struct hookings *hs, bool from_the_end)
 		if (hs->iface[i].there || hs->iface[i].half)
 			continue;
 		err = slot_free(hs->in, &hs->iface[i]);
-		if (err)
+		if (err) {
 			code = fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
+			hs->iface[i].half = true;
+		}
 	}
 	return code;
 }
@@ -530,15 +538,6 @@ int hookings_attach(struct hookings *hs, enum attach_order order)
 			}
 		}
 	}
-	for (size_t i = 0; i < hs->n; i++) {
-		if (hs->iface[i].there)
-			continue;
-		err = slot_flags(hs->in, &hs->iface[i], 0, CT_IF_COMING);
-		if (err) {
-			fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
-			goto undo;
-		}
-	}
 	return 0;
 undo:
 	/* Steps that were not reached find nothing to undo. */
@@ -546,16 +545,36 @@ undo:
 	return 1;
 }
 
-int hookings_detach(struct hookings *hs, enum attach_order order)
+int hooking_keep(const struct instance *in, const struct hooking *h)
+{
+	int err = slot_flags(in, h, 0, CT_IF_COMING | CT_IF_LEAVING);
+
+	return err ? fail(strerror(-err), NULL, "%s", h->nic.name) : 0;
+}
+
+int hookings_keep(struct hookings *hs)
+{
+	for (size_t i = 0; i < hs->n; i++)
+		if (!hs->iface[i].there && hooking_keep(hs->in, &hs->iface[i]))
+			return 1;
+	return 0;
+}
+
+int hookings_mark(struct hookings *hs, __u32 flag)
 {
 	for (size_t i = 0; i < hs->n; i++) {
-		int err = hs->iface[i].there ? 0 :
-			  slot_flags(hs->in, &hs->iface[i], CT_IF_LEAVING, 0);
+		int err = hs->iface[i].there ? 0 : slot_flags(hs->in, &hs->iface[i], flag, 0);
 
-		hs->iface[i].half = false;
 		if (err && err != -ENOENT)
 			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
 	}
+	return 0;
+}
+
+int hookings_detach(struct hookings *hs, enum attach_order order)
+{
+	for (size_t i = 0; i < hs->n; i++)
+		hs->iface[i].half = false;
 	return undo_all(hs, order != ATTACH_SAFE);
 }
 
@@ -672,19 +691,18 @@ void hookings_release(const struct instance *in, const struct instance *next)
 
 /* --- Finding out ------------------------------------------------------------------------------ */
 
-bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
+int hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 {
 	char name[IFNAMSIZ + 16], pin[PATH_MAX + 64];
 	struct ct_iface slot;
-	int map = instance_fd(in, "ifaces");
-	bool found;
+	int map = instance_fd(in, "ifaces"), at;
 
 	if (map < 0)
-		return false;
-	found = slot_find(map, (__u32)ifindex, &slot, false) >= 0;
+		return map;
+	at = slot_find(map, (__u32)ifindex, &slot, false);
 	close(map);
-	if (!found)
-		return false;
+	if (at < 0)
+		return at;
 	memset(h, 0, sizeof(*h));
 	snprintf(h->nic.name, sizeof(h->nic.name), "%s", nic_name(ifindex, name));
 	h->nic.ifindex = ifindex;
@@ -692,12 +710,14 @@ bool hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	h->hook = slot.hook;
 	h->zone = slot.zone;
 	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
-	h->half = slot.flags & (CT_IF_COMING | CT_IF_LEAVING);
+	h->coming = slot.flags & CT_IF_COMING;
+	h->leaving = slot.flags & CT_IF_LEAVING;
+	h->half = h->coming || h->leaving;
 	link_path(pin, sizeof(pin), in, h, LIBXDP);
 	h->xdp = access(pin, F_OK) ? ATTACH_XDP_LINK : ATTACH_XDP_LIBXDP;
 	health_look(in, h, &slot);
 	h->there = !*h->wrong.text;
-	return true;
+	return 0;
 }
 
 int hookings_all(struct hooking *h, size_t max, const struct instance *in)
@@ -715,8 +735,14 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 		}
 		if (!slot.ifindex)
 			continue;
-		if ((size_t)n < max)
-			hooking_find(&h[n], in, (int)slot.ifindex);
+		if ((size_t)n < max) {
+			int err = hooking_find(&h[n], in, (int)slot.ifindex);
+
+			if (err) {
+				n = err;
+				break;
+			}
+		}
 		n++;
 	}
 	close(map);
@@ -778,7 +804,9 @@ static __u32 xdp_owner(int ifindex, char *words, size_t size)
 	if (bpf_xdp_query(ifindex, 0, &query) || query.attach_mode == XDP_ATTACHED_NONE)
 		return 0;
 	snprintf(words, size, "program %u", query.prog_id);
+	priv_raise(CAP_SYS_ADMIN);
 	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	priv_lower(CAP_SYS_ADMIN);
 	if (fd >= 0) {
 		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
 			snprintf(words, size, "program %u '%s'", query.prog_id, info.name);
@@ -891,7 +919,12 @@ int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		return fail("no such interface", "see 'ip link'", "%s", name);
 	if (err)
 		return fail(strerror(-err), NULL, "%s", name);
-	ours = in && (hooking_find(&old, in, nic.ifindex) || find_renumbered(&old, in, nic.ifindex));
+	if (in) {
+		err = hooking_find(&old, in, nic.ifindex);
+		if (err && err != -ENOENT)
+			return fail(strerror(-err), NULL, "%s", name);
+		ours = !err || find_renumbered(&old, in, nic.ifindex);
+	}
 	if (ours && old.there) {
 		*h = old;
 		h->nic = nic;

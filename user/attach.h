@@ -46,7 +46,9 @@ struct hooking {
 	int now;            /* it has come back under this number; 0: not */
 	bool repaired;      /* it was not whole: attach it as it was */
 	bool qdisc_lost;    /* whatever clsact qdisc is there now is not the one we made */
-	bool half;          /* its loader died at it, or could not finish: to be detached */
+	bool coming;        /* its loader died at an attach, or is at it */
+	bool leaving;       /* likewise at a detach */
+	bool half;          /* one of these, or it could not be finished */
 	__u16 zone;
 	enum attach_tc tc;  /* never AUTO once attached */
 	enum attach_xdp xdp; /* never AUTO once planned */
@@ -76,8 +78,8 @@ enum attach_order {
  */
 int hooking_plan(struct hooking *h, const struct instance *in, const char *name,
 		 enum attach_hook hook, enum attach_xdp xdp, bool confirm_xdp);
-/* What the instance has for interface `ifindex`: false if nothing. */
-bool hooking_find(struct hooking *h, const struct instance *in, int ifindex);
+/* What the instance has for interface `ifindex`. 0; -ENOENT: nothing; -errno. */
+int hooking_find(struct hooking *h, const struct instance *in, int ifindex);
 /* All that it has, in order of ifindex: at most `max` into h. How many there are, or -errno. */
 int hookings_all(struct hooking *h, size_t max, const struct instance *in);
 
@@ -89,8 +91,16 @@ int hookings_links(const struct instance *in, bool *alive);
 /* Of an orphan: take out what is not pinned in its own directory. */
 void hookings_forget(const struct instance *in);
 
-/* Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. */
+/*
+ * Attach those that are not there yet. Undoes everything when one fails. 0 or 1, reported. They
+ * are known as coming until hookings_keep().
+ */
 int hookings_attach(struct hookings *hs, enum attach_order order);
+int hookings_keep(struct hookings *hs);
+/* For one: neither coming nor leaving, it stays. 0 or 1, reported. */
+int hooking_keep(const struct instance *in, const struct hooking *h);
+/* Let them be known as leaving, or as coming, and do no more. 0 or 1, reported. */
+int hookings_mark(struct hookings *hs, __u32 flag);
 /*
  * Detach. What can't be undone is reported, and the rest is done all the same: 1. The interface it
  * is about stays known as half detached.

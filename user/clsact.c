@@ -188,11 +188,11 @@ int clsact_attach(const struct instance *in, int ifindex, bool ingress)
 	return err;
 }
 
-bool clsact_attached(const struct instance *in, int ifindex, bool ingress)
+int clsact_attached(const struct instance *in, int ifindex, bool ingress)
 {
 	struct clsact_filter ours;
 
-	return find_ours(in, ifindex, ingress, &ours) == 1;
+	return find_ours(in, ifindex, ingress, &ours);
 }
 
 int clsact_detach(const struct instance *in, int ifindex, bool ingress)
@@ -243,12 +243,12 @@ static bool is_ingress_qdisc(const struct tcmsg *t, struct rtattr *attrs, ssize_
 	return !*there;
 }
 
-bool clsact_there(int ifindex)
+int clsact_there(int ifindex)
 {
 	bool there = false;
+	int err = dump(RTM_GETQDISC, ifindex, 0, is_ingress_qdisc, &there);
 
-	/* Yes when in doubt: what we did not make we don't remove. */
-	return dump(RTM_GETQDISC, ifindex, 0, is_ingress_qdisc, &there) || there;
+	return err ? err : there;
 }
 
 static bool note_filter(const struct tcmsg *t, struct rtattr *attrs, ssize_t size, void *arg)
@@ -267,8 +267,13 @@ int clsact_remove(int ifindex)
 	bool used = false;
 	int err;
 
-	if (dump(RTM_GETTFILTER, ifindex, parent_of(true), note_filter, &used) ||
-	    dump(RTM_GETTFILTER, ifindex, parent_of(false), note_filter, &used) || used)
+	for (int i = 0; i < 2 && !used; i++) {
+		err = dump(RTM_GETTFILTER, ifindex, parent_of(i == 0), note_filter, &used);
+		/* No qdisc, no interface. */
+		if (err)
+			return err == -ENOENT || err == -EINVAL || err == -ENODEV ? 0 : err;
+	}
+	if (used)
 		return 0;
 	err = bpf_tc_hook_destroy(&hook);
 	return err == -ENOENT || err == -EINVAL || err == -ENODEV ? 0 : err;

@@ -20,10 +20,10 @@ int clsact_filters(int ifindex, bool ingress, struct clsact_filter *filter, int 
 /* Remove one. 0 (also when it isn't there) or -errno. */
 int clsact_filter_remove(int ifindex, bool ingress, const struct clsact_filter *f);
 
-/* Is there a clsact (or ingress) qdisc on the interface? */
-bool clsact_there(int ifindex);
-/* Is our program attached there? */
-bool clsact_attached(const struct instance *in, int ifindex, bool ingress);
+/* Is there a clsact (or ingress) qdisc on the interface? 1, 0 or -errno. */
+int clsact_there(int ifindex);
+/* Is our program attached there? 1; 0 (also when there is nothing to ask); -errno. */
+int clsact_attached(const struct instance *in, int ifindex, bool ingress);
 /*
  * Attach ct_tc_ingress or ct_tc_egress in front of others, making the qdisc if need be. Takes
  * nobody's place. 0 or -errno.

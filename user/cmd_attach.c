@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "out.h"
 #include "pins.h"
 #include "policy.h"
+#include "priv.h"
 #include "repair.h"
 #include "replace.h"
 #include "table.h"
@@ -27,7 +29,7 @@
 #define MAX_MOST 0xffffff
 
 enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP,
-       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_KEEP, OPT_ALL };
+       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_GROUP, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -39,6 +41,8 @@ static const struct opt attach_options[] = {
 	{ OPT_XDP, "xdp", "METHOD", "auto|libxdp|link", "how to attach to XDP; auto" },
 	{ OPT_XDP_PRIO, "xdp-prio", "N", NULL, "priority in libxdp's chain; 15" },
 	{ OPT_TC, "tc", "METHOD", "auto|tcx|clsact", "how to attach to tc; auto" },
+	{ OPT_GROUP, "group", "GROUP", NULL,
+	  "who may read the instance, by name or number; root: nobody else" },
 	{ 0 },
 };
 
@@ -59,6 +63,8 @@ struct request {
 	__u16 zone;
 	bool zoned; /* --zone was given */
 	bool json;
+	bool share;  /* with the members of ... */
+	gid_t group; /* ... or, with 0, with nobody */
 };
 
 /* One of the words of an option, as its place among them; -1 (reported) if it is none. */
@@ -74,6 +80,23 @@ static int word(const char *option, const char *value, const char *const *words)
 		at += (size_t)snprintf(why + at, sizeof(why) - at, "%s %s", i ? "," : "", words[i]);
 	usage_error(why, "--%s %s", option, value);
 	return -1;
+}
+
+static int parse_group(struct request *r, const char *text)
+{
+	const struct group *named;
+	uint64_t gid;
+
+	r->share = true;
+	if (number_parse(text, 0, UINT32_MAX - 1, &gid)) {
+		r->group = (gid_t)gid;
+		return 0;
+	}
+	named = getgrnam(text);
+	if (!named)
+		return usage_error("no such group", "--group %s", text);
+	r->group = named->gr_gid;
+	return 0;
 }
 
 static int attach_option(struct request *r, int id, const char *value)
@@ -125,6 +148,8 @@ static int attach_option(struct request *r, int id, const char *value)
 	case OPT_POLICY:
 		r->policy = value;
 		break;
+	case OPT_GROUP:
+		return parse_group(r, value);
 	default:
 		if (out_parse(value, OUT_JSON, &formats))
 			return 2;
@@ -139,17 +164,23 @@ static int fit_existing(const struct instance *in, const struct request *r)
 	struct ct_settings *s;
 	struct replaced what;
 	struct ct_state st;
-	int code = 0;
+	int code;
 
-	if (instance_check(in, &st))
-		return 1;
-	if (r->object.max && r->object.max != st.max_slots)
-		code = replace(in, r->object.max, &what);
-	if (code == 1 || !r->object.drop_invalid)
+	code = instance_check(in, &st);
+	if (code)
+		return fail(strerror(-code), NULL, "%s/state", in->dir);
+	if (r->object.max && r->object.max != st.max_slots) {
+		/* It needs the stages in which the policy before is kept. */
+		code = policy_settle(in, true);
+		if (code)
+			return fail(strerror(-code), NULL, "%s", in->dir);
+		code = change_decide_at_switch(in) ? 1 : replace(in, r->object.max, &what);
+	}
+	if (code || !r->object.drop_invalid)
 		return code;
 	s = mapped(in, "settings", sizeof(*s));
 	if (!s)
-		return 1;
+		return 2;
 	__atomic_store_n(&s->knob.drop_invalid, 1, __ATOMIC_RELAXED);
 	mapped_release(s, sizeof(*s));
 	return code;
@@ -170,7 +201,10 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		if (err) {
 			in->lock = -1;
 			if (err == -EPERM || err == -EACCES)
-				return fail("permission denied", "run as root", "no place for pins");
+				return fail("permission denied", "run as root",
+					    "no place for pins");
+			if (err == -EUCLEAN || err == -ENODEV)
+				return pins_report(err);
 			if (err == -EBUSY)
 				return instance_busy(in);
 			return fail(strerror(-err), NULL, "no place for pins");
@@ -178,7 +212,10 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		if (cleared)
 			break;
 		cleared = true;
-		if (instance_has(in, "state")) { /* empty; or half of one: begin with nothing */
+		err = instance_has(in, "state");
+		if (err && err != -ENOENT)
+			return fail(strerror(-err), NULL, "%s/state", in->dir);
+		if (err) { /* empty; or half of one: begin with nothing */
 			err = pins_remove(in->dir, &in->lock);
 			if (err)
 				return fail(strerror(-err), NULL, "%s", in->dir);
@@ -256,6 +293,25 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 	return 0;
 }
 
+/*
+ * Hooks are in place: decide, and finish. 0; 1, reported: nothing was decided; 2, reported: the
+ * next command finishes it.
+ */
+static int decide(const struct instance *in, struct hookings *hs, const struct request *r,
+		  bool fresh)
+{
+	int code = fresh ? 0 : fit_existing(in, r), err;
+
+	if (code)
+		return code;
+	if (change_decide(in))
+		return 1;
+	err = policy_settle(in, true);
+	if (err)
+		fail(strerror(-err), NULL, "--policy %s", r->policy);
+	return err || hookings_keep(hs) ? 2 : 0;
+}
+
 /* What is left of interfaces that are not in this network namespace any more. 0 or 1, reported. */
 static int clean_gone(const struct instance *in)
 {
@@ -272,17 +328,20 @@ static int clean_gone(const struct instance *in)
 		if (all[i].gone)
 			all[gone.n++] = all[i];
 	if (gone.n)
-		code = hookings_detach(&gone, ATTACH_SAFE);
+		code = hookings_mark(&gone, CT_IF_COMING) || hookings_detach(&gone, ATTACH_SAFE);
 	free(all);
 	return code;
 }
 
-/* Take interfaces into the instance: plan all, then clear up what is half there, then attach. */
+/*
+ * Take interfaces into the instance: plan all, then clear up what is half there, then attach. 0; 1:
+ * as it was before; 2: the next command finishes it, or takes it back.
+ */
 static int attach_all(const struct instance *in, struct hookings *hs, char **names,
 		      const struct request *r, bool fresh)
 {
-	__u32 policies[STAGE_ARRAYS];
 	struct hooking old;
+	int code, err;
 
 	hs->in = in;
 	if (plan_all(in, hs, names, r) || clean_gone(in))
@@ -290,32 +349,32 @@ static int attach_all(const struct instance *in, struct hookings *hs, char **nam
 	for (size_t i = 0; i < hs->n; i++) {
 		struct hookings half = { in, &old, 1 };
 
-		if (hs->iface[i].there || !hooking_find(&old, in, hs->iface[i].nic.ifindex))
+		if (hs->iface[i].there)
 			continue;
+		err = hooking_find(&old, in, hs->iface[i].nic.ifindex);
+		if (err == -ENOENT)
+			continue;
+		if (err)
+			return fail(strerror(-err), NULL, "%s", hs->iface[i].nic.name);
 		old.there = false;
-		if (hookings_detach(&half, ATTACH_SAFE))
-			return 1;
+		if (hookings_mark(&half, CT_IF_COMING) || hookings_detach(&half, ATTACH_SAFE))
+			return 2;
 	}
 	/* Nobody was attached: the packets since then have passed unseen. */
 	if (!fresh && !hookings_all(NULL, 0, in)) {
-		int err = table_relearn(in);
-
+		err = table_relearn(in);
 		if (err)
 			return fail(strerror(-err), NULL, "the windows of %s", in->name);
 	}
-	policies_read(in, policies);
-	if (r->policy && policy_set(in, r->policy))
-		return 1;
-	if (!hookings_attach(hs, ATTACH_SAFE)) {
-		int code = fresh ? 0 : fit_existing(in, r);
-
-		if (code != 1)
-			return code;
-		hookings_detach(hs, ATTACH_SAFE);
+	code = r->policy && policy_set(in, r->policy);
+	if (!code)
+		code = hookings_attach(hs, ATTACH_SAFE);
+	if (!code) {
+		code = decide(in, hs, r, fresh);
+		if (code == 1)
+			hookings_detach(hs, ATTACH_SAFE);
 	}
-	if (r->policy)
-		policies_restore(in, policies);
-	return 1;
+	return code == 1 && policy_settle(in, false) ? 2 : code;
 }
 
 /* The change has ended; *code says how, and says it afterwards. */
@@ -335,6 +394,13 @@ static void attached(struct instance *in, const struct hookings *hs, bool fresh,
 		change_end(in, CT_LIFE_RUNNING, !half);
 	}
 	*code = *code != 0;
+}
+
+static int share(const struct instance *in, const struct request *r)
+{
+	int err = r->share ? pins_share(in->dir, r->group) : 0;
+
+	return err ? fail(strerror(-err), NULL, "sharing %s", in->dir) : 0;
 }
 
 int cmd_attach(struct instance *in, int argc, char **argv)
@@ -362,6 +428,8 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 			if (!strcmp(o.argv[i], o.argv[k]))
 				return usage_error("named twice", "%s", o.argv[i]);
 
+	if (priv_check() || (r.share && pins_may_share(r.group)))
+		return 1;
 	hs.n = (size_t)o.argc;
 	hs.iface = calloc(hs.n, sizeof(*hs.iface));
 	if (!hs.iface)
@@ -377,9 +445,41 @@ int cmd_attach(struct instance *in, int argc, char **argv)
 		attached(in, &hs, fresh, &code);
 	}
 	if (!code)
+		code = share(in, &r);
+	if (!code)
 		show_attached(&hs, r.json);
 	free(hs.iface);
 	return code;
+}
+
+/* What a detach has done; `flows` is negative where nobody knows how many there were. */
+static void show_detached(const struct hookings *hs, bool gone, bool kept, long flows, bool json)
+{
+	if (json) {
+		struct json j;
+
+		json_init(&j, stdout);
+		json_object(&j, NULL);
+		json_string(&j, "instance", hs->in->name);
+		json_array(&j, "interfaces");
+		for (size_t i = 0; i < hs->n; i++)
+			json_string(&j, NULL, hs->iface[i].nic.name);
+		json_array_end(&j);
+		json_bool(&j, "gone", gone);
+		if (flows >= 0)
+			json_u64(&j, "destroyed", (uint64_t)flows);
+		json_object_end(&j);
+		json_flush(&j);
+		return;
+	}
+	for (size_t i = 0; i < hs->n; i++)
+		printf("%s: detached\n", hs->iface[i].nic.name);
+	if (gone && flows < 0)
+		printf("instance %s is gone\n", hs->in->name);
+	else if (gone)
+		printf("instance %s is gone, with %ld flows\n", hs->in->name, flows);
+	else if (kept)
+		printf("instance %s keeps its table for the next attach\n", hs->in->name);
 }
 
 static int detach(struct instance *in, struct hookings *hs, bool last, bool keep, bool json)
@@ -390,10 +490,12 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 
 	if (instance_epoch(in, &e) || change_begin(in))
 		return 1;
+	if (hookings_mark(hs, CT_IF_LEAVING))
+		return 1;
 	/* From here on whoever finds it half done finishes it. */
 	life = !last ? (int)e.life : keep ? CT_LIFE_KEPT : CT_LIFE_ENDING;
-	if (change_life(in, life))
-		return change_end(in, (int)e.life, true) || 1;
+	if (change_life(in, life) || change_decide(in))
+		return 1;
 	code = hookings_detach(hs, ATTACH_SAFE);
 	if (code)
 		return code; /* the next command tries again */
@@ -401,6 +503,8 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 		int err;
 
 		flows = instance_end(in);
+		if (flows < 0 && !instance_damaged(in))
+			return 1; /* likewise */
 		err = pins_remove(in->dir, &in->lock);
 		if (err)
 			code = fail(strerror(-err), NULL, "%s", in->dir);
@@ -409,30 +513,10 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 	} else {
 		code = change_end(in, life, true);
 	}
-	if (json) {
-		struct json j;
-
-		json_init(&j, stdout);
-		json_object(&j, NULL);
-		json_string(&j, "instance", in->name);
-		json_array(&j, "interfaces");
-		for (size_t i = 0; i < hs->n; i++)
-			json_string(&j, NULL, hs->iface[i].nic.name);
-		json_array_end(&j);
-		json_bool(&j, "gone", last && !keep);
-		if (flows >= 0)
-			json_u64(&j, "destroyed", (uint64_t)flows);
-		json_object_end(&j);
-		json_flush(&j);
+	if (code)
 		return code;
-	}
-	for (size_t i = 0; i < hs->n; i++)
-		printf("%s: detached\n", hs->iface[i].nic.name);
-	if (flows >= 0)
-		printf("instance %s is gone, with %ld flows\n", in->name, flows);
-	else if (last && keep)
-		printf("instance %s keeps its table for the next attach\n", in->name);
-	return code;
+	show_detached(hs, last && !keep, last && keep, flows, json);
+	return 0;
 }
 
 int cmd_detach(struct instance *in, int argc, char **argv)
@@ -462,9 +546,20 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 		return usage_error("name at least one, or use --all", "IFACE");
 	if (o.argc && every)
 		return usage_error("either --all or interfaces", "%s", o.argv[0]);
+	if (priv_check())
+		return 1;
 	if (every && !pins_find(in->name, in->dir, sizeof(in->dir)) && !orphan_remove(in))
 		return 0;
-	if (instance_open(in) || instance_lock(in) || instance_open(in))
+	/* A detach that was killed before is finished first: that may be all there is to do. */
+	if (!pins_find(in->name, in->dir, sizeof(in->dir)) && repair_due(in) &&
+	    !pins_may_remove(in->dir) && repair(in) == -ENOENT) {
+		struct hookings none = { in, NULL, 0 };
+
+		pins_tidy(true);
+		show_detached(&none, true, false, -1, json);
+		return 0;
+	}
+	if (instance_open(in) || pins_may_remove(in->dir) || instance_lock(in) || instance_open(in))
 		return 1;
 
 	all = calloc(CT_IFACES, sizeof(*all));
@@ -504,8 +599,12 @@ int cmd_detach(struct instance *in, int argc, char **argv)
 			}
 		hs.iface[hs.n++] = all[k];
 	}
-	for (size_t i = 0; i < hs.n; i++)
+	for (size_t i = 0; i < hs.n; i++) {
 		hs.iface[i].there = false;
+		/* libxdp finds what is in a chain by its id. */
+		if (hs.iface[i].xdp == ATTACH_XDP_LIBXDP && priv_need(CAP(SYS_ADMIN)))
+			goto out;
+	}
 	code = detach(in, &hs, hs.n == (size_t)n, keep, json);
 out:
 	free(all);

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "mapped.h"
 #include "out.h"
+#include "priv.h"
 
 /* How long a quiet ring is slept on before we look whether the instance has gone. */
 #define POLL_MS 200
@@ -329,5 +330,6 @@ int cmd_events(struct instance *in, int argc, char **argv)
 		f.mask = EVENTS_ALL;
 	if (instance_open(in))
 		return 1;
+	priv_settle();
 	return follow_instance(&f, in);
 }

@@ -97,8 +97,11 @@ static int fit_max(const struct instance *in, const struct change *changes, size
 		changes++;
 	if (!n)
 		return 0;
-	if (instance_check(in, &st) || instance_epoch(in, &e))
-		return 1;
+	code = instance_check(in, &st);
+	if (!code)
+		code = instance_epoch(in, &e);
+	if (code)
+		return fail(strerror(-code), NULL, "%s", in->dir);
 	if (changes->value <= st.max_slots)
 		return 0;
 	if (change_begin(in))

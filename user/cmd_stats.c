@@ -24,6 +24,7 @@ static const struct opt stats_options[] = {
 
 /* Where the numbers are. */
 struct sources {
+	const struct instance *in;
 	int stats;
 	int cpus;
 	void *per_cpu; /* room for the value of every CPU */
@@ -56,7 +57,7 @@ static void sources_close(struct sources *s)
 /* 0 or 1, reported. */
 static int sources_open(struct sources *s, const struct instance *in)
 {
-	*s = (struct sources){ .stats = instance_need(in, "stats") };
+	*s = (struct sources){ .in = in, .stats = instance_need(in, "stats") };
 	if (s->stats < 0)
 		return 1;
 	s->cpus = libbpf_num_possible_cpus();
@@ -99,6 +100,10 @@ static int take_sample(const struct sources *s, struct sample *now)
 	memset(now, 0, sizeof(*now));
 	if (bpf_map_lookup_elem(s->stats, &zero, s->per_cpu))
 		return fail(strerror(errno), NULL, "the counters can't be read");
+	if (mapped_renew(s->in, "state", s->state, sizeof(*s->state)) ||
+	    mapped_renew(s->in, "listener_state", s->listeners, sizeof(*s->listeners)) ||
+	    mapped_renew(s->in, "settings", s->settings, sizeof(*s->settings)))
+		return 1;
 	for (int i = 0; i < s->cpus; i++)
 		add_stats(&now->sum, &cpu[i]);
 	for (int i = 0; i < CT_LISTENERS; i++) {

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "object.h"
 #include "opts.h"
 #include "out.h"
+#include "pins.h"
 #include "setting.h"
 
 static bool prog_info(const struct instance *in, const char *name, struct bpf_prog_info *info)
@@ -110,6 +112,17 @@ static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 	json_array_end(j);
 }
 
+/* Who else may read it. */
+static void show_group(struct out *o, gid_t gid)
+{
+	const struct group *named = gid ? getgrgid(gid) : NULL;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", gid);
+	if (gid)
+		out_string(o, "group", named ? named->gr_name : number, NULL);
+}
+
 static int show(const struct instance *in, const struct hooking *h, int n, bool json)
 {
 	struct ct_settings *s = mapped(in, "settings", sizeof(*s));
@@ -123,6 +136,7 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 	out_begin(&o, json);
 	out_string(&o, "instance", in->name, NULL);
 	out_string(&o, "pins", in->dir, NULL);
+	show_group(&o, pins_group(in->dir));
 	if (json) {
 		show_interfaces_json(&o.writer, h, n);
 		json_array(&o.writer, "programs");
@@ -134,7 +148,8 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 			json_object(&o.writer, NULL);
 			json_string(&o.writer, "name", programs[i]);
 			json_u64(&o.writer, "id", info.id);
-			json_u64(&o.writer, "jited_bytes", info.jited_prog_len);
+			if (info.jited_prog_len)
+				json_u64(&o.writer, "jited_bytes", info.jited_prog_len);
 			json_object_end(&o.writer);
 		}
 		json_array_end(&o.writer);
@@ -153,18 +168,25 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 			show_words(&h[i].notes);
 		}
 		out_group_end(&o);
-		out_group(&o, "programs");
+		bool begun = false;
+
+		/* A group that may read sees none. */
 		for (size_t i = 0; i < PROGRAMS; i++) {
 			struct bpf_prog_info info;
 			char text[64];
 
 			if (!prog_info(in, programs[i], &info))
 				continue;
-			snprintf(text, sizeof(text), "id %u, %u bytes", info.id,
-				 info.jited_prog_len);
+			if (!begun)
+				out_group(&o, "programs");
+			begun = true;
+			/* The kernel tells the size only who has CAP_BPF. */
+			snprintf(text, sizeof(text), info.jited_prog_len ? "id %u, %u bytes" : "id %u",
+				 info.id, info.jited_prog_len);
 			out_string(&o, programs[i], text, NULL);
 		}
-		out_group_end(&o);
+		if (begun)
+			out_group_end(&o);
 	}
 	out_group(&o, "table");
 	out_u64(&o, "flows", __atomic_load_n(&st->flows, __ATOMIC_RELAXED), NULL);

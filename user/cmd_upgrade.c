@@ -11,6 +11,7 @@
 #include "opts.h"
 #include "out.h"
 #include "pins.h"
+#include "priv.h"
 #include "repair.h"
 #include "replace.h"
 #include "table.h"
@@ -66,6 +67,8 @@ int cmd_upgrade(struct instance *in, int argc, char **argv)
 		return o.exit;
 	if (opts_no_arguments(&o))
 		return 2;
+	if (priv_check())
+		return 1;
 	if (pins_find(in->name, in->dir, sizeof(in->dir)))
 		return instance_open(in); /* which says why not */
 	if (open_any(in) || instance_lock(in))

@@ -20,12 +20,14 @@
 static int empty_stage(const struct instance *in, __u32 stage)
 {
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int fd = instance_fd(in, stage_arrays[i]);
+		int fd = instance_fd(in, stage_arrays[i]), err;
 
 		if (fd < 0)
 			return fd;
-		bpf_map_delete_elem(fd, &stage);
+		err = bpf_map_delete_elem(fd, &stage) && errno != ENOENT ? -errno : 0;
 		close(fd);
+		if (err)
+			return err;
 	}
 	return grace_period();
 }
@@ -42,22 +44,46 @@ static int drop_unconfirmed(const struct instance *in)
 	return err;
 }
 
+bool instance_damaged(const struct instance *in)
+{
+	static const char *const needed[] = { "state", "listener_state", "xdp_stages", "tc_stages",
+					      PIN_PROGS "/ct_ctl_get", PIN_PROGS "/ct_ctl_dump",
+					      PIN_PROGS "/ct_ctl_delete", PIN_PROGS "/ct_ctl_flush",
+					      PIN_PROGS "/ct_ctl_sweep" };
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (instance_has(in, needed[i]) == -ENOENT)
+			return true;
+	return false;
+}
+
 long instance_end(const struct instance *in)
 {
 	struct table t;
-	long flows = -1;
+	int err = 0;
+	long flows;
 
-	for (__u32 stage = 0; stage < CT_STAGE_NEXT; stage++)
-		empty_stage(in, stage);
-	drop_unconfirmed(in);
-	if (!table_open(&t, in)) {
-		flows = listeners_flush(&t, CT_END_DETACHED);
-		table_close(&t);
-		if (flows < 0)
-			fail(strerror((int)-flows), NULL, "the table can't be emptied");
+	for (__u32 stage = 0; stage < CT_STAGE_NEXT && !err; stage++)
+		err = empty_stage(in, stage);
+	if (!err)
+		err = drop_unconfirmed(in);
+	if (err && err != -ENOENT) {
+		fail(strerror(-err), NULL, "the stages can't be emptied");
+		return -1;
 	}
-	listeners_end(in);
-	return flows < 0 ? -1 : flows;
+	if (table_open(&t, in)) {
+		/* If it can be tried again, what comes then is still for the listeners. */
+		if (instance_damaged(in))
+			listeners_end(in);
+		return -1;
+	}
+	flows = listeners_flush(&t, CT_END_DETACHED);
+	table_close(&t);
+	if (flows < 0) {
+		fail(strerror((int)-flows), NULL, "the table can't be emptied");
+		return -1;
+	}
+	return listeners_end(in) ? -1 : flows;
 }
 
 bool orphaned(const struct instance *in, bool named)

@@ -7,9 +7,12 @@
 
 /*
  * No packet can reach the instance any more: empty its stages, end every flow with its event, tell
- * the listeners that nothing follows. The number of flows there were; -1, reported.
+ * the listeners that nothing follows. The number of flows there were; -1, reported: it can be tried
+ * again, unless the instance is damaged.
  */
 long instance_end(const struct instance *in);
+/* Are pins missing without which it can't end as it should? */
+bool instance_damaged(const struct instance *in);
 /*
  * Have its interfaces gone, and its namespace, as far as can be seen? Without links nothing tells of
  * the interfaces; then it counts only if it is `named` by who wants to know.

@@ -16,6 +16,7 @@
 #include "attach.h"
 #include "clsact.h"
 #include "object.h"
+#include "priv.h"
 #include "xdpchain.h"
 
 /* <linux/bpf.h> of 6.6; the headers of Debian 12 are older. */
@@ -50,8 +51,11 @@ void program_words(__u32 id, char *words, size_t size)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id);
+	int fd;
 
+	priv_raise(CAP_SYS_ADMIN);
+	fd = bpf_prog_get_fd_by_id(id);
+	priv_lower(CAP_SYS_ADMIN);
 	snprintf(words, size, "program %u", id);
 	if (fd < 0)
 		return;
@@ -210,6 +214,11 @@ static void look_at_tcx(struct look *l, bool ingress)
 	const char *name = side_names[ingress];
 	char other[64];
 
+	/* Without CAP_NET_ADMIN the link's word is taken for it. */
+	if (n == -EPERM && link->pinned && link->ifindex == (__u32)l->h->nic.ifindex) {
+		l->here++;
+		return;
+	}
 	for (int i = 0; i < n && ours < 0; i++)
 		if (link->pinned && at[i].link_id == link->id)
 			ours = i;
@@ -267,8 +276,8 @@ static void look_at_tc(struct look *l, __u32 flags)
 	bool links = l->side[0].pinned || l->side[1].pinned;
 
 	h->tc = links ? ATTACH_TC_TCX : ATTACH_TC_CLSACT;
-	if (links || flags & CT_IF_CLSACT || clsact_attached(l->in, h->nic.ifindex, true) ||
-	    clsact_attached(l->in, h->nic.ifindex, false)) {
+	if (links || flags & CT_IF_CLSACT || clsact_attached(l->in, h->nic.ifindex, true) == 1 ||
+	    clsact_attached(l->in, h->nic.ifindex, false) == 1) {
 		for (int side = 1; side >= 0; side--)
 			if (links)
 				look_at_tcx(l, side);
@@ -315,12 +324,38 @@ static void look_for_gone(struct look *l)
 			     : "the interface has gone");
 }
 
+/*
+ * Who can open a link can detach it, and a program, run it: so the group that may read can neither.
+ * It sees what was put where, and whether the interface is there.
+ */
+static bool look_from_outside(struct look *l, bool whole)
+{
+	struct hooking *h = l->h;
+	char link[64], name[IFNAMSIZ];
+	int fd = instance_fd(l->in, PIN_PROGS "/ct_tc_ingress");
+
+	if (fd >= 0)
+		close(fd);
+	if (fd != -EACCES)
+		return false;
+	snprintf(link, sizeof(link), PIN_LINKS "/%d-tc-ingress", h->nic.ifindex);
+	h->tc = instance_has(l->in, link) ? ATTACH_TC_CLSACT : ATTACH_TC_TCX;
+	h->gone = !if_indextoname((unsigned int)h->nic.ifindex, name);
+	if (h->gone)
+		words_add(&h->wrong, "the interface has gone");
+	else if (!whole)
+		words_add(&h->wrong, "it is half attached");
+	return true;
+}
+
 void health_look(const struct instance *in, struct hooking *h, const struct ct_iface *slot)
 {
 	struct look l = { .in = in, .h = h };
 	bool whole = slot->flags & CT_IF_ACTIVE && slot->flags & CT_IF_CONFIRMS && !h->half;
 	struct nic nic;
 
+	if (look_from_outside(&l, whole))
+		return;
 	if (h->hook != CT_HOOK_TC)
 		l.xdp = link_look(in, h, "xdp");
 	for (int side = 0; side < 2; side++)

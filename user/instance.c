@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "object.h"
 #include "pins.h"
+#include "priv.h"
 #include "repair.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -37,26 +39,52 @@ static int enter_netns(const char *netns)
 		return errno == ENOENT ? fail("no such network namespace", "see 'ip netns list'",
 					      "%s", netns) :
 					 fail(strerror(errno), NULL, "%s", netns);
+	priv_raise(CAP_SYS_ADMIN);
 	if (setns(fd, CLONE_NEWNET))
 		err = errno == EINVAL ? fail("not a network namespace", NULL, "%s", netns) :
-		      errno == EPERM  ? fail("permission denied", "run as root", "%s", netns) :
+		      errno == EPERM  ? fail("permission denied",
+					     "run as root: entering it takes CAP_SYS_ADMIN", "%s",
+					     netns) :
 					fail(strerror(errno), NULL, "%s", netns);
+	priv_lower(CAP_SYS_ADMIN);
 	close(fd);
 	return err;
 }
 
+/* Of our namespace; 0 where the kernel has none (before 5.14). */
+static uint64_t own_cookie;
+
 uint64_t netns_cookie(void)
 {
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(uint64_t);
-	uint64_t cookie = 0;
+	return own_cookie;
+}
 
+/* That of the namespace we are in just now. 0 or -errno. */
+static int ask_cookie(uint64_t *cookie)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+	socklen_t len = sizeof(*cookie);
+
+	*cookie = 0;
 	if (fd < 0)
-		return 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
-		cookie = 0;
+		return -errno;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &len) && errno != ENOPROTOOPT)
+		err = -errno;
 	close(fd);
-	return cookie;
+	return err;
+}
+
+/* Is this the network namespace of pid 1? 1, 0, or -errno where that is closed to us. */
+static int first_netns(void)
+{
+	struct stat ours, first;
+	int err = 0;
+
+	priv_raise(CAP_SYS_PTRACE);
+	if (stat("/proc/thread-self/ns/net", &ours) || stat("/proc/1/ns/net", &first))
+		err = -errno;
+	priv_lower(CAP_SYS_PTRACE);
+	return err ? err : ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
 }
 
 /* What is known while namespaces are looked for. */
@@ -71,6 +99,7 @@ struct search {
 static bool netns_is(struct search *s, const char *path)
 {
 	bool found = false;
+	uint64_t here;
 	struct stat st;
 	ino_t *seen;
 	int fd;
@@ -90,7 +119,7 @@ static bool netns_is(struct search *s, const char *path)
 	s->seen[s->n++] = st.st_ino;
 	if (setns(fd, CLONE_NEWNET))
 		goto out;
-	found = netns_cookie() == s->cookie;
+	found = ask_cookie(&here) || here == s->cookie; /* yes when in doubt */
 	if (setns(s->home, CLONE_NEWNET))
 		abort(); /* nothing may be done in a namespace that was not asked for */
 out:
@@ -101,7 +130,7 @@ out:
 static bool in_processes(struct search *s)
 {
 	DIR *proc = opendir("/proc");
-	bool found = false;
+	bool found = !proc;
 	struct dirent *d;
 
 	while (proc && !found && (d = readdir(proc))) {
@@ -119,7 +148,7 @@ static bool in_mounts(struct search *s)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	char line[PATH_MAX + 512], path[PATH_MAX];
-	bool found = false;
+	bool found = !f;
 
 	/* 36 35 0:4 net:[4026532288] /run/netns/name rw ... */
 	while (f && !found && fgets(line, sizeof(line), f))
@@ -134,6 +163,10 @@ bool netns_found(uint64_t cookie)
 	struct search s = { .cookie = cookie };
 	bool found;
 
+	/* Who can't look everywhere has not looked. */
+	if (!priv_has(CAP_SYS_ADMIN) || !priv_has(CAP_SYS_PTRACE))
+		return true;
+	priv_keep(CAP(SYS_ADMIN) | CAP(SYS_PTRACE));
 	s.home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (s.home < 0)
 		return false;
@@ -146,18 +179,20 @@ bool netns_found(uint64_t cookie)
 /*
  * The namespace of pid 1 has the instance "default"; another one is named by its cookie. There is
  * a pid 1 in every container; if "default" is another's already, its namespace has a cookie, too.
+ * Who can't look at pid 1 may still find "default", which says itself whose it is.
  */
 static void own_name(struct instance *in)
 {
-	struct stat ours, theirs;
+	int first = first_netns(), found;
 	struct ct_state st;
 
 	snprintf(in->name, sizeof(in->name), "netns-%llu", (unsigned long long)netns_cookie());
-	if (!pins_find(in->name, in->dir, sizeof(in->dir)) ||
-	    stat("/proc/thread-self/ns/net", &ours) || stat("/proc/1/ns/net", &theirs) ||
-	    ours.st_ino != theirs.st_ino || ours.st_dev != theirs.st_dev)
+	if (!first || !pins_find(in->name, in->dir, sizeof(in->dir)))
 		return;
-	if (!pins_find("default", in->dir, sizeof(in->dir)) && instance_check(in, &st) == -EXDEV)
+	found = pins_find("default", in->dir, sizeof(in->dir));
+	if (!found)
+		found = instance_check(in, &st);
+	if (first > 0 ? found == -EXDEV : found && found != -EPROTO && found != -EACCES)
 		return;
 	snprintf(in->name, sizeof(in->name), "default");
 }
@@ -176,14 +211,20 @@ static bool name_valid(const char *name)
 
 int instance_init(struct instance *in, const struct global *g)
 {
+	int err;
+
 	memset(in, 0, sizeof(*in));
 	in->lock = -1;
+	in->reads = g->reads;
 	if (g->instance && !name_valid(g->instance))
 		return usage_error("an instance's name is up to 32 letters, digits, '-' and '_', "
 				   "and begins with a letter or digit",
 				   "--instance %s", g->instance);
 	if (g->netns && enter_netns(g->netns))
 		return 1;
+	err = ask_cookie(&own_cookie);
+	if (err)
+		return fail(strerror(-err), NULL, "the network namespace's cookie");
 	if (g->instance)
 		snprintf(in->name, sizeof(in->name), "%s", g->instance);
 	else
@@ -200,11 +241,14 @@ void instance_close(struct instance *in)
 
 int instance_fd(const struct instance *in, const char *name)
 {
+	/* A link can't be opened for reading only. */
+	bool reads = in->reads && strncmp(name, PIN_LINKS "/", sizeof(PIN_LINKS));
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = reads ? BPF_F_RDONLY : 0);
 	char path[PATH_MAX + 64];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", in->dir, name);
-	fd = bpf_obj_get(path);
+	fd = bpf_obj_get_opts(path, &opts);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -276,19 +320,44 @@ int instance_check(const struct instance *in, struct ct_state *st)
 	return err;
 }
 
+/* It is there, and closed to us. */
+static int report_closed(const struct instance *in)
+{
+	struct instance reader = *in;
+	int fd;
+
+	reader.reads = true;
+	fd = instance_fd(&reader, "state");
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0)
+		return fail("permission denied: your group may read it, and no more", "run as root",
+			    "table");
+	return fail("permission denied",
+		    in->reads ? "run as root, or be in the group of 'attach --group'" :
+				"run as root",
+		    "table");
+}
+
 int instance_open(struct instance *in)
 {
-	int err = pins_find(in->name, in->dir, sizeof(in->dir));
 	struct ct_state st;
+	int err;
 
+	if (priv_check())
+		return 1;
+	pins_tidy(false);
+	err = pins_find(in->name, in->dir, sizeof(in->dir));
 	if (!err && repair_due(in))
 		err = repair(in);
 	if (!err)
 		err = instance_check(in, &st);
 	if (err == -ENOENT)
-		pins_tidy();
+		pins_tidy(true);
 	switch (err) {
 	case 0:
+		if (in->reads)
+			priv_settle();
 		return 0;
 	case -ENOENT:
 		if (geteuid())
@@ -296,7 +365,9 @@ int instance_open(struct instance *in)
 		return instance_gone();
 	case -EACCES:
 	case -EPERM:
-		return fail("permission denied", "run as root", "table");
+		return report_closed(in);
+	case -EUCLEAN:
+		return pins_report(err);
 	case -EPROTO:
 		return fail("made by another version of ctloader",
 			    "use that version, or run 'ctloader upgrade'", "%s", in->dir);
@@ -320,6 +391,8 @@ int instance_lock(struct instance *in)
 	in->lock = -1;
 	if (err == -ENOENT)
 		return instance_gone();
+	if (err == -EUCLEAN)
+		return pins_report(err);
 	if (err == -EBUSY)
 		return instance_busy(in);
 	return fail(strerror(-err), NULL, "%s", in->dir);

@@ -17,11 +17,13 @@
 struct global {
 	const char *instance; /* --instance; NULL: the namespace's own */
 	const char *netns;    /* --netns; NULL: the caller's */
+	bool reads;           /* the command changes nothing */
 };
 
 struct instance {
 	char name[64];
 	char dir[PATH_MAX]; /* .../ctloader/NAME */
+	bool reads;         /* maps and programs are opened for reading only */
 	int lock;           /* flock on dir; -1 when not held */
 };
 
@@ -30,7 +32,7 @@ struct instance {
  * (failed) or 2 (usage).
  */
 int instance_init(struct instance *in, const struct global *g);
-/* What names a network namespace for as long as the machine runs. */
+/* What names our network namespace for as long as the machine runs; instance_init() asks for it. */
 uint64_t netns_cookie(void);
 /*
  * Whether the namespace of that cookie is to be found: it has a process, or is mounted somewhere. If

@@ -215,13 +215,16 @@ long listeners_flush(struct table *t, enum ct_end reason)
 	return n;
 }
 
-void listeners_end(const struct instance *in)
+int listeners_end(const struct instance *in)
 {
 	struct ct_listeners *map = mapped(in, "listener_state", sizeof(*map));
 
-	for (int i = 0; map && i < CT_LISTENERS; i++)
+	if (!map)
+		return 1;
+	for (int i = 0; i < CT_LISTENERS; i++)
 		__atomic_fetch_or(&map->slot[i].closed, CLOSED_FOR_GOOD, __ATOMIC_SEQ_CST);
 	mapped_release(map, sizeof(*map));
+	return 0;
 }
 
 /* --- registering ------------------------------------------------------------------------------ */

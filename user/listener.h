@@ -72,6 +72,6 @@ void listener_close(struct listener *l, bool drain);
  */
 long listeners_flush(struct table *t, enum ct_end reason);
 /* Tell all that nothing follows. Their rings are theirs: what is in them can be read. */
-void listeners_end(const struct instance *in);
+int listeners_end(const struct instance *in);
 
 #endif

@@ -10,27 +10,53 @@
 #include "cmd.h"
 #include "log.h"
 #include "opts.h"
+#include "priv.h"
+
+/*
+ * Capabilities. Every command may have to put right what a loader that died has left, for which
+ * most have theirs at times only. SYS_ADMIN enters the namespace of --netns, mounts, and finds
+ * programs and types by their ids; SYS_PTRACE and SYS_CHROOT are for the mounts of the namespace we
+ * come from (pins.h); CHOWN gives pins to the group of --group.
+ */
+#define LOADING	  (CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON))
+#define REPAIRING (LOADING | CAP(SYS_ADMIN) | CAP(SYS_PTRACE) | CAP(SYS_CHROOT) | CAP(CHOWN))
+
+#define TO_LOOK	       { .at_times = REPAIRING }
+#define TO_LOOK_CLOSER { .uses = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
+#define TO_LISTEN      { .needs = CAP(BPF), .at_times = REPAIRING }
+#define TO_LOAD	       { .needs = LOADING, .at_times = REPAIRING }
+#define TO_SEE_ALL     { .needs = LOADING | CAP(SYS_ADMIN), .at_times = REPAIRING }
+#define TO_UNLOAD      { .needs = CAP(BPF) | CAP(NET_ADMIN), .at_times = REPAIRING }
 
 static const struct command {
 	const char *name;
 	int (*run)(struct instance *in, int argc, char **argv);
+	bool reads; /* it changes nothing, and opens nothing for writing */
+	struct privileges privileges;
 	const char *synopsis;
 	const char *help;
 } commands[] = {
-	{ "attach", cmd_attach, "[OPTIONS] IFACE...", "Track the packets of interfaces." },
-	{ "detach", cmd_detach, "[--keep] [IFACE...|--all]", "Stop tracking them." },
-	{ "upgrade", cmd_upgrade, "[-o json]", "Replace the programs by this build's, keeping every flow." },
-	{ "status", cmd_status, "[-o json]", "Show interfaces, programs, table and settings." },
-	{ "audit", cmd_audit, "[-o json]", "Check that everything holds that is to hold." },
-	{ "list", cmd_list, "[FILTER] [-o LIST]", "Show the flows in the table." },
-	{ "get", cmd_get, "TUPLE [-o LIST]", "Show one flow; either direction finds it." },
-	{ "count", cmd_count, "[FILTER] [-o json]", "Print the number of flows." },
-	{ "flush", cmd_flush, "[-o json]", "Delete every flow." },
-	{ "events", cmd_events, "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [-o LIST]",
+	{ "attach", cmd_attach, false, TO_LOAD, "[OPTIONS] IFACE...",
+	  "Track the packets of interfaces." },
+	{ "detach", cmd_detach, false, TO_UNLOAD, "[--keep] [IFACE...|--all]",
+	  "Stop tracking them." },
+	{ "upgrade", cmd_upgrade, false, TO_SEE_ALL, "[-o json]",
+	  "Replace the programs by this build's, keeping every flow." },
+	{ "status", cmd_status, true, TO_LOOK_CLOSER, "[-o json]",
+	  "Show interfaces, programs, table and settings." },
+	{ "audit", cmd_audit, false, TO_SEE_ALL, "[-o json]",
+	  "Check that everything holds that is to hold." },
+	{ "list", cmd_list, true, TO_LOOK, "[FILTER] [-o LIST]", "Show the flows in the table." },
+	{ "get", cmd_get, true, TO_LOOK, "TUPLE [-o LIST]",
+	  "Show one flow; either direction finds it." },
+	{ "count", cmd_count, true, TO_LOOK, "[FILTER] [-o json]", "Print the number of flows." },
+	{ "flush", cmd_flush, false, TO_LOOK, "[-o json]", "Delete every flow." },
+	{ "events", cmd_events, false, TO_LISTEN,
+	  "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [-o LIST]",
 	  "Follow what happens to flows." },
-	{ "stats", cmd_stats, "[--interval SECONDS] [-o json]", "Show the counters." },
-	{ "set", cmd_set, "KEY=VALUE... [-o json]", "Change settings, in force at once." },
-	{ "show", cmd_show, "[KEY...] [-o json]", "Show settings." },
+	{ "stats", cmd_stats, true, TO_LOOK, "[--interval SECONDS] [-o json]", "Show the counters." },
+	{ "set", cmd_set, false, TO_LOOK, "KEY=VALUE... [-o json]", "Change settings, in force at once." },
+	{ "show", cmd_show, true, TO_LOOK, "[KEY...] [-o json]", "Show settings." },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -120,7 +146,7 @@ static bool asks_json(char **argv)
 	return false;
 }
 
-static int run(const struct global *global, int argc, char **argv)
+static int run(struct global *global, int argc, char **argv)
 {
 	struct instance in;
 	int code;
@@ -131,6 +157,8 @@ static int run(const struct global *global, int argc, char **argv)
 		log_command(argv[0]);
 		opts_about(commands[i].name, commands[i].synopsis, commands[i].help);
 		log_json = asks_json(argv);
+		priv_limit(&commands[i].privileges);
+		global->reads = commands[i].reads;
 		code = instance_init(&in, global);
 		if (code)
 			return code;
@@ -144,10 +172,11 @@ static int run(const struct global *global, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static char output[1 << 18];
-	struct global global = { NULL, NULL };
+	struct global global = {};
 	struct opts o;
 	int id;
 
+	priv_start();
 	setvbuf(stdout, output, _IOFBF, sizeof(output));
 	libbpf_set_print(print_libbpf);
 	libxdp_set_print(print_libxdp);

@@ -314,12 +314,55 @@ struct bpf_object *object_bpf(const struct ct_bpf *skel)
 	return skel->obj;
 }
 
+/* Kernels take no description of what is in these. */
+static bool is_described(__u32 type)
+{
+	return type != BPF_MAP_TYPE_ARRAY_OF_MAPS && type != BPF_MAP_TYPE_QUEUE &&
+	       type != BPF_MAP_TYPE_STACK;
+}
+
+/*
+ * Where the kernel refuses a map's description, a name or the like, libbpf goes on without, and so it
+ * does when there was no memory for a moment. But who looks at the instance, and the next upgrade, go
+ * by these. 0 or -errno.
+ */
+static int check_names(const struct ct_bpf *skel)
+{
+	struct bpf_program *prog;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		struct bpf_map_info info = {};
+		__u32 len = sizeof(info);
+
+		if (!object_pin_name(map))
+			continue;
+		if (bpf_obj_get_info_by_fd(bpf_map__fd(map), &info, &len))
+			return -errno;
+		if (!*info.name || (!info.btf_id && is_described(info.type)))
+			return -EIO;
+	}
+	bpf_object__for_each_program(prog, skel->obj) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+			return -errno;
+		if (!*info.name)
+			return -EIO;
+	}
+	return 0;
+}
+
 int object_verify(struct ct_bpf *skel, const struct ct_secrets *secrets, uint32_t epoch)
 {
+	int err;
+
 	memcpy((void *)skel->rodata->ct_salt, secrets->salt, sizeof(secrets->salt));
 	skel->rodata->ct_magic = secrets->magic;
 	skel->rodata->ct_epoch_own = epoch;
-	return ct_bpf__load(skel);
+	err = ct_bpf__load(skel);
+	return err ? err : check_names(skel);
 }
 
 uint32_t *object_epoch(const struct ct_bpf *skel)
@@ -355,7 +398,7 @@ int object_load(const struct instance *in, const struct object_options *options)
 	}
 	/* Until the first interface is attached nobody is to take it for an instance. */
 	*(struct ct_epoch *)skel->data_epoch->ct_epoch =
-		(struct ct_epoch){ .now = 1, .life = CT_LIFE_MAKING, .changing = 1 };
+		(struct ct_epoch){ .now = 1, .life = CT_LIFE_MAKING, .changing = CT_CHANGE_BEGUN };
 	err = pin(in, skel);
 	if (err)
 		fail(strerror(-err), NULL, "pinning to %s", in->dir);

@@ -11,11 +11,81 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "priv.h"
+
+static int prog_fd(uint32_t id)
+{
+	int fd;
+
+	priv_raise(CAP_SYS_ADMIN);
+	fd = bpf_prog_get_fd_by_id(id);
+	priv_lower(CAP_SYS_ADMIN);
+	return fd;
+}
+
+/* Is there a program in a stage? 1, 0, or -errno. */
+static int is_filled(int stages, __u32 stage, __u32 *id)
+{
+	return !bpf_map_lookup_elem(stages, &stage, id) ? 1 : errno == ENOENT ? 0 : -errno;
+}
+
+static int empty(int stages, __u32 stage)
+{
+	return bpf_map_delete_elem(stages, &stage) && errno != ENOENT ? -errno : 0;
+}
+
+/* What is in a stage, into another; also if it is nothing. 0 or -errno. */
+static int copy_stage(int stages, __u32 from, __u32 to)
+{
+	__u32 id;
+	int prog, err = is_filled(stages, from, &id);
+
+	if (err <= 0)
+		return err ? err : empty(stages, to);
+	prog = prog_fd(id);
+	if (prog < 0)
+		return -errno;
+	err = 0;
+	if (bpf_map_update_elem(stages, &to, &prog, BPF_ANY))
+		err = -errno;
+	close(prog);
+	return err;
+}
+
+/* One type of hook of those of policy_settle(). */
+static int settle(int stages, bool keep)
+{
+	__u32 id;
+	int changed = is_filled(stages, CT_STAGE_NEXT_EGRESS, &id), err = 0;
+
+	if (changed < 0)
+		return changed;
+	if (changed && !keep)
+		err = copy_stage(stages, CT_STAGE_NEXT, CT_STAGE_POLICY);
+	if (!err)
+		err = empty(stages, CT_STAGE_NEXT_EGRESS);
+	return err ? err : empty(stages, CT_STAGE_NEXT);
+}
+
+int policy_settle(const struct instance *in, bool keep)
+{
+	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
+		int stages = instance_fd(in, stage_arrays[i]), err;
+
+		if (stages < 0)
+			return stages;
+		err = settle(stages, keep);
+		close(stages);
+		if (err)
+			return err;
+	}
+	return 0;
+}
 
 int policy_set(const struct instance *in, const char *path)
 {
 	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info), stage = CT_STAGE_POLICY;
+	__u32 len = sizeof(info), stage = CT_STAGE_POLICY, mark = CT_STAGE_NEXT_EGRESS, id;
 	int prog = bpf_obj_get(path), stages = -1, code = 0;
 
 	if (prog < 0)
@@ -29,7 +99,13 @@ int policy_set(const struct instance *in, const char *path)
 	stages = instance_need(in, info.type == BPF_PROG_TYPE_XDP ? "xdp_stages" : "tc_stages");
 	if (stages < 0)
 		code = 1;
-	else if (bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
+	/* The one in force is to be put back if the attach fails. */
+	else if (is_filled(stages, CT_STAGE_POLICY, &id) == 1 && priv_need(CAP(SYS_ADMIN)))
+		code = 1;
+	else if (copy_stage(stages, CT_STAGE_POLICY, CT_STAGE_NEXT))
+		code = fail(strerror(errno), NULL, "the policy before");
+	else if (bpf_map_update_elem(stages, &mark, &prog, BPF_ANY) ||
+		 bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
 		code = fail(strerror(errno), "it must be loaded with expected_attach_type 0",
 			    "--policy %s", path);
 out:
@@ -39,39 +115,24 @@ out:
 	return code;
 }
 
-void policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS])
+/* The ids of the policies in force, 0 for none. 0 or -errno. */
+static int policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS])
 {
 	__u32 stage = CT_STAGE_POLICY;
 
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int stages = instance_fd(in, stage_arrays[i]);
+		int stages = instance_fd(in, stage_arrays[i]), err = 0;
 
 		ids[i] = 0;
 		if (stages < 0)
-			continue;
-		if (bpf_map_lookup_elem(stages, &stage, &ids[i]))
-			ids[i] = 0;
+			return stages;
+		if (bpf_map_lookup_elem(stages, &stage, &ids[i]) && errno != ENOENT)
+			err = -errno;
 		close(stages);
+		if (err)
+			return err;
 	}
-}
-
-void policies_restore(const struct instance *in, const uint32_t ids[STAGE_ARRAYS])
-{
-	__u32 stage = CT_STAGE_POLICY;
-
-	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int stages = instance_fd(in, stage_arrays[i]);
-		int prog = ids[i] ? bpf_prog_get_fd_by_id(ids[i]) : -1;
-
-		if (stages >= 0 && prog >= 0)
-			bpf_map_update_elem(stages, &stage, &prog, BPF_ANY);
-		else if (stages >= 0)
-			bpf_map_delete_elem(stages, &stage);
-		if (prog >= 0)
-			close(prog);
-		if (stages >= 0)
-			close(stages);
-	}
+	return 0;
 }
 
 #define PIN_POLICIES "policies"
@@ -104,9 +165,8 @@ static int keep_array(const struct instance *in, size_t array, uint32_t number)
 int policies_copy(const struct instance *in, const struct bpf_object *obj, uint32_t number)
 {
 	__u32 stage = CT_STAGE_POLICY, ids[STAGE_ARRAYS];
-	int err = 0, any = 0;
+	int err = policies_read(in, ids), any = 0;
 
-	policies_read(in, ids);
 	for (size_t i = 0; i < STAGE_ARRAYS && !err; i++) {
 		int stages = bpf_object__find_map_fd_by_name(obj, stage_arrays[i]);
 		int prog;
@@ -114,7 +174,7 @@ int policies_copy(const struct instance *in, const struct bpf_object *obj, uint3
 		if (!ids[i])
 			continue;
 		any = 1;
-		prog = bpf_prog_get_fd_by_id(ids[i]);
+		prog = prog_fd(ids[i]);
 		if (prog < 0 || bpf_map_update_elem(stages, &stage, &prog, BPF_ANY))
 			err = -errno;
 		if (prog >= 0)
@@ -202,7 +262,8 @@ void policies_tidy(const struct instance *in, const struct instance *next)
 	bool any = false;
 	DIR *dir;
 
-	policies_read(next, ids);
+	if (policies_read(next, ids))
+		return;
 	for (size_t i = 0; i < STAGE_ARRAYS; i++)
 		any |= ids[i];
 	snprintf(path, sizeof(path), "%s/" PIN_POLICIES, in->dir);

@@ -7,11 +7,14 @@
 
 struct bpf_object;
 
-/* Put a pinned program into the stage array of its type. 0 or 1, reported. */
+/*
+ * Put a pinned program into the stage array of its type. The one before is kept, in a stage that only an
+ * upgrade uses, until policy_settle(): there it is put back, unless the new one is to stay. 0 or 1,
+ * reported.
+ */
 int policy_set(const struct instance *in, const char *path);
-/* The ids of the policies in force, 0 for none; and put them back. */
-void policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS]);
-void policies_restore(const struct instance *in, const uint32_t ids[STAGE_ARRAYS]);
+/* 0 or -errno; also when no policy was set. */
+int policy_settle(const struct instance *in, bool keep);
 /*
  * An upgrade. A policy was loaded with the stage array of its day, through which it lets packets go on to
  * `confirm`. So that array has to stay, pinned under "policies/", and to lead to the newest `confirm`.

@@ -13,17 +13,35 @@
 #include "log.h"
 #include "mapped.h"
 #include "pins.h"
+#include "policy.h"
+#include "priv.h"
 #include "replace.h"
 
-int change_begin(const struct instance *in)
+static int change_to(const struct instance *in, enum ct_change change)
 {
 	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
 
 	if (!e)
 		return 1;
-	__atomic_store_n(&e->changing, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&e->from, e->now, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&e->changing, (uint32_t)change, __ATOMIC_SEQ_CST);
 	mapped_release(e, sizeof(*e));
 	return 0;
+}
+
+int change_begin(const struct instance *in)
+{
+	return change_to(in, CT_CHANGE_BEGUN);
+}
+
+int change_decide(const struct instance *in)
+{
+	return change_to(in, CT_CHANGE_DECIDED);
+}
+
+int change_decide_at_switch(const struct instance *in)
+{
+	return change_to(in, CT_CHANGE_AT_SWITCH);
 }
 
 int change_life(const struct instance *in, int life)
@@ -40,15 +58,19 @@ int change_life(const struct instance *in, int life)
 int change_end(const struct instance *in, int life, bool whole)
 {
 	struct ct_epoch *e = mapped(in, "epoch", sizeof(*e));
+	int err;
 
 	if (!e)
 		return 1;
-	if (whole) {
+	if (whole && !replace_pending(in)) {
 		__atomic_store_n(&e->life, (uint32_t)life, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&e->changing, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&e->changing, CT_CHANGE_NONE, __ATOMIC_SEQ_CST);
 	}
 	mapped_release(e, sizeof(*e));
-	return 0;
+	if (!whole || !pins_group(in->dir))
+		return 0;
+	err = pins_share(in->dir, pins_group(in->dir)); /* what is new, too */
+	return err ? fail(strerror(-err), NULL, "sharing %s", in->dir) : 0;
 }
 
 bool repair_due(const struct instance *in)
@@ -58,8 +80,18 @@ bool repair_due(const struct instance *in)
 	return instance_has(in, "state") == -ENOENT || (!instance_epoch(in, &e) && e.changing);
 }
 
-/* Detach interfaces that are half there, and all of them if `every`. How many are left, or -errno. */
-static int clear_interfaces(const struct instance *in, bool every)
+/* Was the change decided before its loader died? */
+static bool is_decided(const struct ct_epoch *e)
+{
+	return e->changing == CT_CHANGE_DECIDED ||
+	       (e->changing == CT_CHANGE_AT_SWITCH && e->now != e->from);
+}
+
+/*
+ * Detach interfaces that were to go, or that were coming when it was not decided yet; all, if
+ * `every`. The others of them stay. How many are left, or -errno.
+ */
+static int clear_interfaces(const struct instance *in, bool every, bool decided)
 {
 	struct hooking *all = calloc(CT_IFACES, sizeof(*all));
 	struct hookings half = { .in = in };
@@ -70,13 +102,15 @@ static int clear_interfaces(const struct instance *in, bool every)
 	half.iface = all;
 	n = hookings_all(all, CT_IFACES, in);
 	for (int i = 0; i < n; i++) {
-		if (every || all[i].half) {
+		if (every || (decided ? all[i].leaving : all[i].coming)) {
 			verbose("%s: detached: its loader died", all[i].nic.name);
 			all[half.n] = all[i];
 			all[half.n++].there = false;
-		} else {
-			left++;
+			continue;
 		}
+		if ((all[i].coming || all[i].leaving) && hooking_keep(in, &all[i]))
+			n = -EIO;
+		left++;
 	}
 	if (n < 0)
 		left = n;
@@ -94,7 +128,10 @@ static int repair_locked(struct instance *in)
 
 	if (!repair_due(in))
 		return 0; /* somebody else was quicker */
-	if (instance_has(in, "state") == -ENOENT) {
+	err = instance_has(in, "state");
+	if (err && err != -ENOENT)
+		return err;
+	if (err) {
 		verbose("instance %s: its loader died while making or removing it: removed",
 			in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
@@ -108,13 +145,17 @@ static int repair_locked(struct instance *in)
 	if (err)
 		return err == -ENOENT ? -EIO : err; /* a pin is missing, not the instance */
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
-		if (clear_interfaces(in, true) < 0)
+		if (clear_interfaces(in, true, false) < 0)
 			return -EIO;
-		instance_end(in);
+		if (instance_end(in) < 0 && !instance_damaged(in))
+			return -EIO;
 		verbose("instance %s: ended: its loader died", in->name);
 		return pins_remove(in->dir, &in->lock) ? -EIO : -ENOENT;
 	}
-	left = clear_interfaces(in, false);
+	err = policy_settle(in, is_decided(&e));
+	if (err)
+		return err;
+	left = clear_interfaces(in, false, is_decided(&e));
 	if (left < 0)
 		return left == -ENOENT ? -EIO : left;
 	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
@@ -122,15 +163,22 @@ static int repair_locked(struct instance *in)
 
 int repair(struct instance *in)
 {
+	bool locked = in->lock >= 0, reads = in->reads;
 	int err;
 
-	if (in->lock >= 0)
-		return repair_locked(in);
-	if (pins_try_lock(in->dir, &in->lock))
+	/* Who has not what it takes leaves it to somebody who has, and looks at what there is. */
+	if (!priv_has(CAP_BPF) || !priv_has(CAP_NET_ADMIN) || !priv_has(CAP_PERFMON))
 		return 0;
+	if (!locked && pins_try_lock(in->dir, &in->lock))
+		return 0;
+	in->reads = false;
+	priv_keep(CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON) | CAP(SYS_ADMIN));
 	err = repair_locked(in);
-	if (in->lock >= 0)
-		close(in->lock);
-	in->lock = -1;
+	in->reads = reads;
+	if (!locked) {
+		if (in->lock >= 0)
+			close(in->lock);
+		in->lock = -1;
+	}
 	return err;
 }

@@ -9,7 +9,9 @@
  *	a directory without `state`       it was being made or removed: remove it (one with it and without
  *					  `epoch` is another build's)
  *	life is MAKING or ENDING          nothing was attached yet, or the last is being detached: end it
- *	an interface is COMING or LEAVING detach it
+ *	an interface is COMING            detach it; if the change was decided, it stays
+ *	an interface is LEAVING           it stays; if the change was decided, detach it
+ *	a policy was to be another one    likewise: see policy.h
  *	next-N/                           an upgrade: see replace.h
  *
  * Every command that opens an instance does so by instance_open(), which calls this.
@@ -30,7 +32,16 @@ int repair(struct instance *in);
 
 /* A change of the instance begins: the lock is held. 0 or 1, reported. */
 int change_begin(const struct instance *in);
-/* It has ended, and the instance is `life` (enum ct_life) from here on; or not (`whole` is false). */
+/*
+ * Up to here it would be taken back if we died, from here on it is finished; or from the moment when
+ * another set of programs is in force. 0 or 1, reported.
+ */
+int change_decide(const struct instance *in);
+int change_decide_at_switch(const struct instance *in);
+/*
+ * It has ended, and the instance is `life` (enum ct_life) from here on; or not (`whole` is false, or an
+ * upgrade could be neither finished nor taken back).
+ */
 int change_end(const struct instance *in, int life, bool whole);
 /* What the instance is to become, in case that we die. 0 or 1, reported. */
 int change_life(const struct instance *in, int life);

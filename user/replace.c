@@ -23,7 +23,9 @@
 #include "mapped.h"
 #include "migrate.h"
 #include "object.h"
+#include "pins.h"
 #include "policy.h"
+#include "priv.h"
 
 /* The events of the old table while it is being copied: some 80,000. */
 #define RING_BYTES (16U << 20)
@@ -487,21 +489,36 @@ static struct instance within(const struct instance *in, const char *path)
 	return part;
 }
 
-/* A map of the new set if it is another than the old one: its fd; -ENOENT: it is shared. */
-static int fresh_fd(const struct instance *in, const struct instance *next, const char *name)
+/* Is `fd` the map that is pinned for the old set? 1, 0, -errno. */
+static int is_shared(const struct instance *in, const char *name, int fd)
 {
 	struct bpf_map_info a = {}, b = {};
 	__u32 len = sizeof(a);
-	int old = instance_fd(in, name), fd = instance_fd(next, name);
+	int old = instance_fd(in, name), ret;
 
-	if (fd >= 0 && old >= 0 && !bpf_obj_get_info_by_fd(old, &a, &len) &&
-	    !bpf_obj_get_info_by_fd(fd, &b, &len) && a.id == b.id) {
-		close(fd);
-		fd = -ENOENT;
-	}
-	if (old >= 0)
-		close(old);
-	return fd;
+	if (old == -ENOENT)
+		return 0;
+	if (old < 0)
+		return old;
+	ret = bpf_obj_get_info_by_fd(old, &a, &len) || bpf_obj_get_info_by_fd(fd, &b, &len) ?
+		      -errno :
+		      a.id == b.id;
+	close(old);
+	return ret;
+}
+
+/* A map of the new set if it is another than the old one: its fd; -ENOENT: it is shared. */
+static int fresh_fd(const struct instance *in, const struct instance *next, const char *name)
+{
+	int fd = instance_fd(next, name), shared;
+
+	if (fd < 0)
+		return fd;
+	shared = is_shared(in, name, fd);
+	if (!shared)
+		return fd;
+	close(fd);
+	return shared < 0 ? shared : -ENOENT;
 }
 
 /* The counters of the old set, summed and converted, are added to the new one's. */
@@ -588,22 +605,16 @@ static int merge_table(const struct instance *in, const struct instance *next)
 /* A table of another size is one for as many flows. */
 static int fit_max(const struct instance *in, const struct instance *next)
 {
-	int fds[] = { instance_fd(in, "state"), instance_fd(next, "state") };
-	struct bpf_map_info info[2] = {};
 	struct ct_state st[2] = {};
 	struct ct_settings *s;
-	__u32 zero = 0;
+	int err;
 
-	for (int i = 0; i < 2; i++) {
-		__u32 len = sizeof(info[i]);
-
-		if (fds[i] >= 0 && !bpf_obj_get_info_by_fd(fds[i], &info[i], &len) &&
-		    info[i].value_size == sizeof(st[i]))
-			bpf_map_lookup_elem(fds[i], &zero, &st[i]);
-		if (fds[i] >= 0)
-			close(fds[i]);
-	}
-	if (st[0].max_slots == st[1].max_slots || st[0].abi != st[1].abi)
+	err = instance_check(in, &st[0]);
+	if (!err)
+		err = instance_check(next, &st[1]);
+	if (err)
+		return err == -EPROTO ? 0 : err;
+	if (st[0].max_slots == st[1].max_slots)
 		return 0;
 	s = mapped(next, "settings", sizeof(*s));
 	if (!s)
@@ -661,14 +672,26 @@ static int take_back(const struct instance *in, const char *path, uint32_t numbe
 {
 	policies_copy_undo(in, number);
 	for (size_t i = 0; i < STAGE_ARRAYS; i++) {
-		int fd = instance_fd(in, stage_arrays[i]);
+		int fd = instance_fd(in, stage_arrays[i]), err = 0;
 
-		for (__u32 stage = CT_STAGE_NEXT; fd >= 0 && stage < CT_STAGE_MAX; stage++)
-			bpf_map_delete_elem(fd, &stage);
-		if (fd >= 0)
-			close(fd);
+		if (fd < 0)
+			return fd;
+		for (__u32 stage = CT_STAGE_NEXT; !err && stage < CT_STAGE_MAX; stage++)
+			if (bpf_map_delete_elem(fd, &stage) && errno != ENOENT)
+				err = -errno;
+		close(fd);
+		if (err)
+			return err;
 	}
 	return remove_all(path);
+}
+
+bool replace_pending(const struct instance *in)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	uint32_t number;
+
+	return find_next(in, path, sizeof(path), &number) != -ENOENT;
 }
 
 int replace_resume(const struct instance *in)
@@ -803,20 +826,12 @@ static int load(struct replacement *r)
 	return err ? object_report(err) : 0;
 }
 
-/* A fresh map is one that is not pinned for the old set. */
-static bool is_fresh(const struct replacement *r, const char *name)
+/* A fresh map is one that is not pinned for the old set. 1, 0, -errno. */
+static int is_fresh(const struct replacement *r, const char *name)
 {
-	struct bpf_map_info a = {}, b = {};
-	__u32 len = sizeof(a);
-	int old = instance_fd(r->in, name);
-	bool same;
+	int shared = is_shared(r->in, name, bpf_object__find_map_fd_by_name(r->obj, name));
 
-	same = old >= 0 && !bpf_obj_get_info_by_fd(old, &a, &len) &&
-	       !bpf_obj_get_info_by_fd(bpf_object__find_map_fd_by_name(r->obj, name), &b, &len) &&
-	       a.id == b.id;
-	if (old >= 0)
-		close(old);
-	return !same;
+	return shared < 0 ? shared : !shared;
 }
 
 static int fill_interfaces(const struct replacement *r)
@@ -859,15 +874,15 @@ static int fill_interfaces(const struct replacement *r)
  */
 static int copy_policies(const struct replacement *r)
 {
-	int err;
+	int fresh = is_fresh(r, "record"), err = fresh;
 
-	if (is_fresh(r, "record") &&
-	    !hookings_count(bpf_object__find_map_fd_by_name(r->obj, "ifaces"))) {
+	if (fresh > 0 && !hookings_count(bpf_object__find_map_fd_by_name(r->obj, "ifaces"))) {
 		verbose("policies that were made for another layout are not taken over");
 		return 0;
 	}
-	err = policies_copy(r->in, r->obj, r->number);
-	if (err == 1 && is_fresh(r, "record"))
+	if (fresh >= 0)
+		err = policies_copy(r->in, r->obj, r->number);
+	if (err == 1 && fresh)
 		return fail("it was made for another layout of packets",
 			    "detach --keep, upgrade, and attach with one for this build",
 			    "the policy of %s", r->in->name);
@@ -880,21 +895,29 @@ static int fill(struct replacement *r)
 	const struct btf *btf = bpf_object__btf(r->obj);
 	struct ct_settings settings;
 	struct ct_state st;
-	int err = 0;
+	int err;
 
 	object_state(&st, r->max);
-	if (is_fresh(r, "settings")) {
+	err = is_fresh(r, "settings");
+	if (err > 0) {
 		object_defaults(&settings, r->max);
 		if (convert_value(r->in, "settings", btf, our_type(r, "settings", false), &settings))
 			return 1;
 		err = object_put(r->skel, "settings", &settings);
 	}
-	if (!err && is_fresh(r, "state")) {
+	if (!err)
+		err = is_fresh(r, "state");
+	if (err > 0) {
 		st.unconfirmed = r->before.unconfirmed;
 		err = object_put(r->skel, "state", &st);
 	}
-	if (!err && is_fresh(r, "ifaces") && fill_interfaces(r))
-		return 1;
+	if (!err)
+		err = is_fresh(r, "ifaces");
+	if (err > 0) {
+		if (fill_interfaces(r))
+			return 1;
+		err = 0;
+	}
 	if (!err)
 		err = object_fill_stages(r->skel);
 	if (err)
@@ -1069,10 +1092,15 @@ int replace(const struct instance *in, uint32_t max, struct replaced *what)
 {
 	struct replacement r = { .in = in };
 	struct ct_bpf *skel = object_open();
+	gid_t group = pins_group(in->dir);
 	int err, code = 1;
 
 	if (!skel)
 		return 1;
+	/* SYS_ADMIN finds types and policies by their ids. */
+	if (priv_need(CAP(BPF) | CAP(NET_ADMIN) | CAP(PERFMON) | CAP(SYS_ADMIN)) ||
+	    (group && pins_may_share(group)))
+		goto out;
 	r.skel = skel;
 	r.obj = object_bpf(skel);
 	err = instance_epoch(in, &r.epoch);

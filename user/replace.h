@@ -39,6 +39,8 @@ struct replaced {
  * reported: done, but for something that the next command will do (the change must not be ended).
  */
 int replace(const struct instance *in, uint32_t max, struct replaced *what);
+/* Is there something to finish or take back? Yes when in doubt. */
+bool replace_pending(const struct instance *in);
 /*
  * Finish or take back what a loader that died was about. Called by repair(). 0 or -errno; -ESTALE: it is
  * for a build to finish that knows the layouts of the new set.

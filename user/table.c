@@ -28,9 +28,9 @@ int table_open(struct table *t, const struct instance *in)
 	t->get = t->delete = t->flush = t->state = -1;
 	if ((t->dump = instance_need(in, "progs/ct_ctl_dump")) < 0 ||
 	    (t->get = instance_need(in, "progs/ct_ctl_get")) < 0 ||
-	    (t->delete = instance_need(in, "progs/ct_ctl_delete")) < 0 ||
-	    (t->flush = instance_need(in, "progs/ct_ctl_flush")) < 0 ||
-	    (t->state = instance_need(in, "state")) < 0) {
+	    (t->state = instance_need(in, "state")) < 0 ||
+	    (!in->reads && ((t->delete = instance_need(in, "progs/ct_ctl_delete")) < 0 ||
+			    (t->flush = instance_need(in, "progs/ct_ctl_flush")) < 0))) {
 		table_close(t);
 		return 1;
 	}

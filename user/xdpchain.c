@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #include "object.h"
 #include "pins.h"
+#include "priv.h"
 
 #define ENTRY "ct_xdp"
 #define DISPATCHER_FILE "xdp-dispatcher.o"
@@ -152,6 +154,9 @@ int chain_probe(void)
 
 	if (!bpffs())
 		return refuse("no bpffs at /sys/fs/bpf");
+	if (!priv_has(CAP_SYS_ADMIN)) /* it finds programs and links by their ids */
+		return refuse("CAP_SYS_ADMIN missing");
+	priv_keep(CAP(SYS_ADMIN));
 	if (known > 0)
 		known = try_to_replace();
 	return known;
@@ -164,8 +169,10 @@ static enum xdp_attach_mode mode_of(bool native)
 
 static struct xdp_multiprog *chain_of(int ifindex)
 {
-	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex(ifindex);
+	struct xdp_multiprog *mp;
 
+	priv_keep(CAP(SYS_ADMIN));
+	mp = xdp_multiprog__get_from_ifindex(ifindex);
 	if (!mp || libxdp_get_error(mp))
 		return NULL;
 	if (!xdp_multiprog__is_legacy(mp))
@@ -285,8 +292,12 @@ bool chain_attached(const char *pin, int ifindex, unsigned int *prio)
 {
 	const struct xdp_program *p;
 	struct xdp_multiprog *mp;
+	char name[IFNAMSIZ];
 	__u32 id;
 
+	/* Who can't look into the chain sees that it was put there, and the interface. */
+	if (!priv_has(CAP_SYS_ADMIN))
+		return !access(pin, F_OK) && if_indextoname((unsigned int)ifindex, name);
 	if (!bpffs() || pinned(pin, &id))
 		return false;
 	mp = chain_of(ifindex);

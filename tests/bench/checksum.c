@@ -60,7 +60,7 @@ static void measure(enum hook hook, const char *name, uint8_t proto, bool v6, si
 			least[i & 1] = ns;
 	}
 	printf("%-8s %-5s IPv%d %5zu bytes  off %5u ns  on %5u ns  %+6d ns  x %.2f\n",
-	       hook_names[hook], name, v6 ? 6 : 4, p.len, least[0], least[1],
+	       harness_hooks[hook], name, v6 ? 6 : 4, p.len, least[0], least[1],
 	       (int)(least[1] - least[0]), (double)least[1] / least[0]);
 }
 

@@ -632,7 +632,7 @@ static void minimise(struct talk_list *t, enum hook hook)
 static void explain(struct talk_list *t, enum hook hook)
 {
 	minimise(t, hook);
-	printf("  shortest, IPv%d, %s:\n", t->v6 ? 6 : 4, hook_names[hook]);
+	printf("  shortest, IPv%d, %s:\n", t->v6 ? 6 : 4, harness_hooks[hook]);
 	play(t, hook, 0, true);
 }
 
@@ -657,7 +657,7 @@ static bool written_one(const struct written *w, bool v6, enum hook hook)
 		return true; /* twice is enough where it takes long */
 	if (play(&t, hook, 0, verbose) == AGREED)
 		return true;
-	printf("not ok %s, IPv%d, %s\n", w->name, v6 ? 6 : 4, hook_names[hook]);
+	printf("not ok %s, IPv%d, %s\n", w->name, v6 ? 6 : 4, harness_hooks[hook]);
 	if (!verbose)
 		play(&t, hook, 0, true);
 	return false;
@@ -704,7 +704,7 @@ static void random_all(uint64_t seed, unsigned int n, unsigned int length, unsig
 		if (play(&t, hook, i, verbose) == AGREED)
 			continue;
 		printf("not ok random, seed %llu, IPv%d, %s, %u packets\n", (unsigned long long)i,
-		       t.v6 ? 6 : 4, hook_names[hook], t.n);
+		       t.v6 ? 6 : 4, harness_hooks[hook], t.n);
 		explain(&t, hook);
 		fflush(stdout);
 		failed++;
@@ -744,7 +744,7 @@ static void account_print(void)
 static int hook_named(const char *name)
 {
 	for (int i = 0; i < HOOKS; i++)
-		if (!strcmp(name, hook_names[i]))
+		if (!strcmp(name, harness_hooks[i]))
 			return i;
 	printf("%s is no hook\n", name);
 	exit(2);

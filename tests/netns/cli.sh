@@ -443,16 +443,16 @@ test_output_ends() {
 test_no_privilege() {
 	local before
 	exec 5<"$CTLOADER"
-	as_nobody 1 'attach: no place for pins' "permission denied \(run as root\)" attach ra
+	as_nobody 1 'attach: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON missing' 'permission denied \(run as root' attach ra
 	as_nobody 1 'list: [a-z]+' 'run as root' list
 	want_detached
 	run ctl attach ra
 	before=$(ctl status -o json)
-	as_nobody 1 'attach: [a-z ]+' 'run as root' attach rb
+	as_nobody 1 'attach: CAP_BPF, .* missing' 'run as root' attach rb
 	as_nobody 1 'list: [a-z]+' 'run as root' list
-	as_nobody 1 'detach: [a-z]+' 'run as root' detach --all
+	as_nobody 1 'detach: CAP_BPF, .* missing' 'run as root' detach --all
 	fails 1 setpriv --reuid=65534 --regid=65534 --clear-groups /proc/self/fd/5 --netns "$NS_R" list
-	want_refusal "list: $NS_R" 'permission denied \(run as root\)'
+	want_refusal "list: $NS_R" 'permission denied \(run as root: .* CAP_SYS_ADMIN\)'
 	want_eq "$(ctl status -o json)" "$before" "the instance"
 	run ctl detach --all
 }

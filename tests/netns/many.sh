@@ -267,7 +267,7 @@ test_stopped_in_registration() {
 	need strace
 	((MANY == 1)) || points+=('OBJ_GET,.*/listeners"' MAP_CREATE.*RINGBUF MAP_DELETE_ELEM)
 	run ctl attach ra rb
-	strace -ff -o "$T/calls" -e trace=mkdirat,flock,bpf timeout -s INT 0.5 \
+	strace -ff -o "$T/calls" -e trace=mkdirat,flock,bpf timeout -s INT "${CTT_SLOW:-1}" \
 		"$CTLOADER" --netns "$NS_R" events || :
 	for at in "${points[@]}"; do
 		start stopped stopping_at "$at"

@@ -48,20 +48,11 @@ under_load() {
 	run ctl attach $hook --max 20000 ra rb
 	[[ $hook != *native* ]] || { xdp_pass a && xdp_pass b; }
 	load_on
-	# A download fills those of native XDP.
-	[[ $hook == *native* ]] || {
-		serve web in_b traffic tcp-serve 80
-		start get in_a traffic tcp-get 10.0.2.1 80 1500000000
-	}
 	start events ctl events -e destroy -p icmp -o json
 	wait_for 5 listening 1
 	for ((i = 1; i <= n; i++)); do
 		run "$@" "$i"
 	done
-	[[ -z ${STARTED[get]-} ]] || {
-		finish get 60
-		want_eq "$RC" 0 "exit code of a download: $(output get)"
-	}
 	load_off
 	# shellcheck disable=SC2086
 	exact $LOADS

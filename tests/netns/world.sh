@@ -177,8 +177,10 @@ other_tcx() { in_r tcx rb "$1" "$2" "$OTHER/prog" "$OTHER/$1-$2"; }
 
 # others_there: everything of somebody else's on rb.
 others_there() {
-	tc -n "$NS_R" filter show dev rb ingress | grep -v ct_tc_ || :
-	tc -n "$NS_R" filter show dev rb egress | grep -v ct_tc_ || :
+	local side
+	for side in ingress egress; do
+		tc -n "$NS_R" filter show dev rb $side | grep -E ' (handle|fh) ' | grep -v ct_tc_ || :
+	done
 	[[ -z ${OTHER-} ]] || ls "$OTHER"
 }
 

@@ -146,7 +146,7 @@ CONVERSATION(one_wrong_bit)
 		size_t at[] = { k->field, k->field + 1, k->least, k->least + 30 };
 
 		for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
-			CHECK_CASE("%s, %s, IPv%d, byte %zu", hook_names[talk.hook], k->name,
+			CHECK_CASE("%s, %s, IPv%d, byte %zu", harness_hooks[talk.hook], k->name,
 				   talk.v6 ? 6 : 4, at[i]);
 			build(k, 31, (struct pkt_desc){});
 			p.data[p.l4 + at[i]] ^= 0x10;
@@ -186,7 +186,7 @@ CONVERSATION(settings)
 		FOR_EACH(k) {
 			bool refused = checksum && talk.hook != EGRESS;
 
-			CHECK_CASE("%s, %s, checksum %d", hook_names[talk.hook], k->name, checksum);
+			CHECK_CASE("%s, %s, checksum %d", harness_hooks[talk.hook], k->name, checksum);
 			set_knob(CT_K_CHECKSUM, checksum);
 			set_knob(CT_K_DROP_INVALID, 1);
 			flush(CT_END_FLUSHED);
@@ -212,7 +212,7 @@ CONVERSATION(all_lengths)
 		for (size_t i = 0; i <= 1500 + 4; i += i < 1500 ? step : 1) {
 			size_t more = i <= 1500 ? i : long_ones[i - 1501];
 
-			CHECK_CASE("%s, %s, IPv%d, %zu bytes", hook_names[talk.hook], k->name,
+			CHECK_CASE("%s, %s, IPv%d, %zu bytes", harness_hooks[talk.hook], k->name,
 				   talk.v6 ? 6 : 4, more);
 			build(k, more, (struct pkt_desc){});
 			say();
@@ -230,7 +230,7 @@ CONVERSATION(all_lengths)
 CONVERSATION(trailer)
 {
 	FOR_EACH(k) {
-		CHECK_CASE("%s, %s", hook_names[talk.hook], k->name);
+		CHECK_CASE("%s, %s", harness_hooks[talk.hook], k->name);
 		build(k, 3, (struct pkt_desc){});
 		memset(p.data + p.len, 0xaa, 9);
 		p.len += 9;
@@ -287,7 +287,7 @@ CONVERSATION(udplite_coverage)
 	if (talk.hook == EGRESS)
 		return;
 	for (size_t i = 0; i < sizeof(covered) / sizeof(covered[0]); i++) {
-		CHECK_CASE("%s, IPv%d, covers %d", hook_names[talk.hook], talk.v6 ? 6 : 4, covered[i]);
+		CHECK_CASE("%s, IPv%d, covers %d", harness_hooks[talk.hook], talk.v6 ? 6 : 4, covered[i]);
 		build(&kinds[3], 600, (struct pkt_desc){});
 		finish_udplite(covered[i]);
 		say();
@@ -310,7 +310,7 @@ CONVERSATION(ip4_header)
 		return;
 	FOR_EACH(k)
 		for (size_t options = 0; options <= 40; options += 20) {
-			CHECK_CASE("%s, %s, %zu bytes of options", hook_names[talk.hook], k->name,
+			CHECK_CASE("%s, %s, %zu bytes of options", harness_hooks[talk.hook], k->name,
 				   options);
 			build(k, 8, (struct pkt_desc){ .ip4_options = options });
 			p.data[p.ip + 8] ^= 1; /* TTL */
@@ -328,7 +328,7 @@ CONVERSATION(extension_headers)
 	if (!talk.v6)
 		return;
 	FOR_EACH(k) {
-		CHECK_CASE("%s, %s", hook_names[talk.hook], k->name);
+		CHECK_CASE("%s, %s", harness_hooks[talk.hook], k->name);
 		build(k, 21, (struct pkt_desc){ .ext = "hdrfa" });
 		say();
 		WANT_CLASS(NEW, PASS);
@@ -346,7 +346,7 @@ CONVERSATION(fragments)
 	FOR_EACH(k) {
 		if (k->proto == IPPROTO_UDPLITE || k->proto == IPPROTO_SCTP)
 			continue; /* packet.c cuts up what it has built */
-		CHECK_CASE("%s, %s", hook_names[talk.hook], k->name);
+		CHECK_CASE("%s, %s", harness_hooks[talk.hook], k->name);
 		build(k, 1000, (struct pkt_desc){});
 		p.data[p.len - 1] ^= 1;
 		whole = p;
@@ -393,7 +393,7 @@ CONVERSATION(unfinished)
 
 			for (size_t more = 0; more < 1200; more += 397) {
 				CHECK_CASE("%s, %s, IPv%d, %zu bytes, partial %d",
-					   hook_names[talk.hook], k->name, talk.v6 ? 6 : 4, more,
+					   harness_hooks[talk.hook], k->name, talk.v6 ? 6 : 4, more,
 					   partial);
 				build(k, more, (struct pkt_desc){});
 				if (k->proto == IPPROTO_SCTP)

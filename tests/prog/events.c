@@ -166,7 +166,7 @@ CONVERSATION(named_by_the_original)
 	REPLY(SYN);
 	CHECK_EQ(take(0), 5);
 	for (size_t i = 0; i < 4; i++) {
-		CHECK_CASE("%s, IPv%d, event %zu", hook_names[talk.hook], talk.v6 ? 6 : 4, i);
+		CHECK_CASE("%s, IPv%d, event %zu", harness_hooks[talk.hook], talk.v6 ? 6 : 4, i);
 		CHECK_MEM(&events[i].flow.tuple, &t, sizeof(t));
 		CHECK_EQ(events[i].flow.entry.word & ~CT_WORD_PHASE,
 			 events[0].flow.entry.word & ~CT_WORD_PHASE);
@@ -259,7 +259,7 @@ CONVERSATION(ends)
 
 		world_begin(talk.hook);
 		talk_begin(talk.hook, talk.v6);
-		CHECK_CASE("%s, IPv%d, %s", hook_names[talk.hook], talk.v6 ? 6 : 4, end_name(end));
+		CHECK_CASE("%s, IPv%d, %s", harness_hooks[talk.hook], talk.v6 ? 6 : 4, end_name(end));
 		listen_begin(0, ALL, RING);
 		ORIG(SYN);
 		end_by(end);
@@ -316,7 +316,7 @@ CONVERSATION(masks)
 	for (__u32 i = 0; i < CT_LISTENERS; i++) {
 		size_t want = 0, got[CT_EV_MAX] = {};
 
-		CHECK_CASE("%s, IPv%d, listener %u", hook_names[talk.hook], talk.v6 ? 6 : 4, i);
+		CHECK_CASE("%s, IPv%d, listener %u", harness_hooks[talk.hook], talk.v6 ? 6 : 4, i);
 		for (int type = 0; type < CT_EV_MAX; type++)
 			want += masks[i] & 1 << type ? 2 : 0;
 		CHECK_EQ(take(i), want);

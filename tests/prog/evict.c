@@ -225,7 +225,7 @@ TEST(across_families)
 		for (int v6 = 0; v6 < 2; v6++) {
 			world_begin(hook);
 			talk_begin(hook, v6);
-			CHECK_CASE("%s, full of IPv%d", hook_names[hook], v6 ? 6 : 4);
+			CHECK_CASE("%s, full of IPv%d", harness_hooks[hook], v6 ? 6 : 4);
 			set_knob(CT_K_MAX, 6);
 			for (unsigned int i = 0; i < 5; i++)
 				assured(i);
@@ -239,6 +239,30 @@ TEST(across_families)
 			WANT_FLOWS(6);
 			WANT_SOUND();
 		}
+}
+
+// An answered flow stays while there are unanswered ones of the other family.
+TEST(unreplied_of_the_other_family_first)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		world_begin(XDP);
+		set_knob(CT_K_MAX, 10);
+		talk_begin(XDP, v6);
+		replied(0);
+		talk_begin(XDP, !v6);
+		for (unsigned int i = 1; i < 10; i++)
+			unreplied(i);
+		talk_begin(XDP, v6);
+		for (unsigned int i = 20; i < 29; i++)
+			replied(i);
+		CHECK_EQ(count_there(0, 1), 1);
+		CHECK_EQ(count_there(20, 29), 9);
+		CHECK_EQ(ended(CT_END_EVICTED), 9);
+		/* When all of them have been answered, the next makes one of them go. */
+		unreplied(30);
+		CHECK_EQ(count_there(0, 1) + count_there(20, 29), 9);
+		WANT_SOUND();
+	}
 }
 
 // One flow that may go, among 900 that may not, is found.

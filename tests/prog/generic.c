@@ -72,7 +72,7 @@ TEST(no_next_header)
 	for (int hook = 0; hook < HOOKS; hook++) {
 		world_begin(hook);
 		talk_begin(hook, true);
-		CHECK_CASE("%s", hook_names[hook]);
+		CHECK_CASE("%s", harness_hooks[hook]);
 		protocol(IPPROTO_NONE);
 		SAY(CT_ORIGINAL, .payload = 8);
 		WANT_REASON(INVALID, IP6_NO_NEXT, PASS);

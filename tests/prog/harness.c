@@ -23,7 +23,7 @@
 #define FRAME_ROOM 70000
 #define META_SIZE  8
 
-const char *const hook_names[HOOKS] = { "xdp", "ingress", "egress" };
+const char *const harness_hooks[HOOKS] = { "xdp", "ingress", "egress" };
 unsigned int world_size = 1024;
 struct ct_bpf *skel;
 struct talk talk;

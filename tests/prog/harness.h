@@ -24,7 +24,7 @@ enum hook {
 	EGRESS,	 /* tc, packets that this host sends */
 	HOOKS,
 };
-extern const char *const hook_names[HOOKS];
+extern const char *const harness_hooks[HOOKS];
 
 enum verdict {
 	PASS,

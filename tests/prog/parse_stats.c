@@ -66,7 +66,7 @@ TEST(every_reason_is_counted)
 		for (int reason = 1; reason < CT_R_MAX; reason++) {
 			if (!broken_by[reason] || reason == CT_R_ETH_TRUNCATED)
 				continue;
-			CHECK_CASE("%s, %s", hook_names[hook], reason_name(reason));
+			CHECK_CASE("%s, %s", harness_hooks[hook], reason_name(reason));
 			broken_by[reason](&p);
 			want_refused(hook, p.len);
 			if (talk.last.verdict != REFUSED)
@@ -90,7 +90,7 @@ TEST(drop_invalid)
 
 			if (!broken_by[reason] || reason == CT_R_ETH_TRUNCATED)
 				continue;
-			CHECK_CASE("%s, %s", hook_names[hook], reason_name(reason));
+			CHECK_CASE("%s, %s", harness_hooks[hook], reason_name(reason));
 			broken_by[reason](&p);
 			run(hook, p.len);
 			if (hook != XDP && talk.last.verdict == REFUSED)
@@ -191,7 +191,7 @@ TEST(every_other_reason_is_counted)
 			if (!broken_by_state(reason) || reason == CT_R_UNREADABLE ||
 			    broken_by_checksum(reason)) /* not at egress: checksum.c */
 				continue;
-			CHECK_CASE("%s, %s", hook_names[hook], reason_name(reason));
+			CHECK_CASE("%s, %s", harness_hooks[hook], reason_name(reason));
 			world_begin(hook);
 			give_reason(reason);
 			CHECK(reasons(reason) > 0);
@@ -220,7 +220,7 @@ TEST(tiny_frames)
 					memset(p.data, 0, 6); /* to lo */
 					pkt_set16(&p, 12, types[t]);
 					CHECK_CASE("%s, %zu bytes of %02x, EtherType %04x",
-						   hook_names[hook], len, fill[f], types[t]);
+						   harness_hooks[hook], len, fill[f], types[t]);
 					if (len >= 14) {
 						want_refused(hook, len);
 						continue;
@@ -296,14 +296,14 @@ TEST(cut_packets_of_a_flow)
 			whole = p.len;
 			for (size_t len = 14; len < whole; len++) {
 				CHECK_CASE("%s, packet %zu, IPv%d, %zu of %zu bytes",
-					   hook_names[hook], i / 2, i % 2 ? 6 : 4, len, whole);
+					   harness_hooks[hook], i / 2, i % 2 ? 6 : 4, len, whole);
 				want_refused(hook, len);
 				CHECK(talk.last.class == CT_INVALID ||
 				      talk.last.verdict == REFUSED);
 			}
 			for (size_t len = p.ip + (i % 2 ? 40 : 20); len < p.payload; len++) {
 				CHECK_CASE("%s, packet %zu, IPv%d, ends at %zu of %zu bytes",
-					   hook_names[hook], i / 2, i % 2 ? 6 : 4, len, whole);
+					   harness_hooks[hook], i / 2, i % 2 ? 6 : 4, len, whole);
 				set_ip_length(len);
 				want_refused(hook, len);
 				CHECK_EQ(talk.last.class, CT_INVALID);
@@ -328,7 +328,7 @@ TEST(extension_headers)
 
 				world_begin(hook);
 				talk_begin(hook, true);
-				CHECK_CASE("%s, %zu times %s", hook_names[hook], counts[i],
+				CHECK_CASE("%s, %zu times %s", harness_hooks[hook], counts[i],
 					   kinds[kind]);
 				for (size_t n = 0; n < counts[i]; n++)
 					ext[n] = kinds[kind][n % strlen(kinds[kind])];
@@ -350,7 +350,7 @@ TEST(not_ip)
 	for (int hook = 0; hook < HOOKS; hook++) {
 		world_begin(hook);
 		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-			CHECK_CASE("%s, EtherType %04x", hook_names[hook], types[i]);
+			CHECK_CASE("%s, EtherType %04x", harness_hooks[hook], types[i]);
 			build_of_flow(hook, 0, false, false);
 			pkt_set16(&p, 12, types[i]);
 			run(hook, p.len);
@@ -403,7 +403,7 @@ TEST(random_frames)
 		for (int hook = 0; hook < HOOKS; hook++) {
 			world_begin(hook);
 			set_knob(CT_K_CHECKSUM, 0);
-			CHECK_CASE("round %d, %s", i, hook_names[hook]);
+			CHECK_CASE("round %d, %s", i, harness_hooks[hook]);
 			run(hook, len);
 			if (hook != XDP && talk.last.verdict == REFUSED)
 				continue;

@@ -414,7 +414,7 @@ static void try_timeout(enum hook hook, bool v6, const char *key, enum ct_timeou
 {
 	const struct timeout_row *row = &timeout_rows[id];
 
-	CHECK_CASE("%s, %s, IPv%d", key, hook_names[hook], v6 ? 6 : 4);
+	CHECK_CASE("%s, %s, IPv%d", key, harness_hooks[hook], v6 ? 6 : 4);
 	REQUIRE(row->converse && "a row says how this timeout shows");
 	if (row->family && row->family != (v6 ? CT_IPV6 : CT_IPV4))
 		return;
@@ -433,7 +433,7 @@ static void try_knob(enum hook hook, bool v6, const char *key, enum ct_knob id, 
 {
 	const struct knob_row *row = &knob_rows[id];
 
-	CHECK_CASE("%s set to %u, %s, IPv%d", key, row->values[to], hook_names[hook], v6 ? 6 : 4);
+	CHECK_CASE("%s set to %u, %s, IPv%d", key, row->values[to], harness_hooks[hook], v6 ? 6 : 4);
 	REQUIRE(row->converse && "a row says how this knob shows");
 	world_begin(hook);
 	talk_begin(hook, v6);

@@ -185,9 +185,9 @@ static inline void converse(enum hook hook, void (*script)(void))
 	for (int v6 = 0; v6 < 2; v6++) {
 		world_begin(hook);
 		talk_begin(hook, v6);
-		CHECK_CASE("%s, IPv%d", hook_names[hook], v6 ? 6 : 4);
+		CHECK_CASE("%s, IPv%d", harness_hooks[hook], v6 ? 6 : 4);
 		script();
-		CHECK_CASE("%s, IPv%d, after it", hook_names[hook], v6 ? 6 : 4);
+		CHECK_CASE("%s, IPv%d, after it", harness_hooks[hook], v6 ? 6 : 4);
 		WANT_SOUND();
 	}
 }

@@ -176,7 +176,7 @@ TEST(gso_segments)
 		static struct pkt p;
 		struct seen s;
 
-		CHECK_CASE("%s", hook_names[hooks[i]]);
+		CHECK_CASE("%s", harness_hooks[hooks[i]]);
 		world_begin(hooks[i]);
 		ORIG(SYN);
 		REPLY(SYN | ACK);

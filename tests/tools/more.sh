@@ -11,9 +11,10 @@ tool() {
 	for name; do
 		case $name in
 		naive) tool_linked "$name" ;;
+		pinned) tool_plain "$name" -I"$TOP/include" -lbpf -lelf -lz ;;
 		poke) tool_plain "$name" -lbpf -lelf -lz ;;
-		events | wire | stacks | weather) tool_plain "$name" ;;
-		tcx) tool_plain "$name" -lbpf ;;
+		events | wire | stacks | weather | fault) tool_plain "$name" ;;
+		readers | tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac
 	done

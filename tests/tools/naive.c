@@ -87,7 +87,9 @@ static int change(struct instance *in, char **argv, int argc, bool attach)
 			return fail(attach ? "attached already" : "not attached", NULL, "%s", argv[i]);
 		h->there = false;
 	}
-	return attach ? hookings_attach(&hs, order) : hookings_detach(&hs, order);
+	if (!attach)
+		return hookings_detach(&hs, order);
+	return hookings_attach(&hs, order) || hookings_keep(&hs);
 }
 
 int main(int argc, char **argv)

@@ -435,7 +435,7 @@ static void sum_text(const struct ct_stats *s, uint64_t flows)
 	       (double)(sum.end_ns - sum.begin_ns) / 1e9);
 	for (int i = 0; i < HOOKS; i++)
 		if (sum.hooks[i])
-			printf(", %lu at %s", sum.hooks[i], hook_names[i]);
+			printf(", %lu at %s", sum.hooks[i], harness_hooks[i]);
 	printf("\n");
 	for (int i = 0; i < CT_CLASS_MAX; i++)
 		if (sum.classes[i])

@@ -357,7 +357,7 @@ static void json_tcp(struct json *j, const struct wire_tcp *t)
 
 static void json_verdict(const struct show *s, const struct outcome *o)
 {
-	json_string(s->j, "hook", hook_names[o->hook]);
+	json_string(s->j, "hook", harness_hooks[o->hook]);
 	json_string(s->j, "class", o->seen.class == NO_CLASS ? NULL : show_class(o->seen.class));
 	json_string(s->j, "verdict", o->seen.verdict == DROP ? "drop" : "pass");
 	if (o->seen.reason) {
