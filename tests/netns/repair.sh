@@ -132,6 +132,35 @@ test_policy_keeps_no_table() {
 	want_detached
 }
 
+# A policy that was loaded before an upgrade and attached behind it, or for the instance before this one,
+# calls programs that have gone.
+test_policy_of_others() {
+	local what
+	run ctl attach ra rb
+	load_policies
+	D=$(pins)
+	rm -r "$D/test-maps"
+	for what in upgrade "set max=300001"; do
+		# shellcheck disable=SC2086 # words
+		run ctl $what
+		fails 1 ctl attach --policy "$D/test/ct_test_drop81" ra rb
+		want_match "$ERR" '^ctloader: attach: --policy .*/ct_test_drop81: it was loaded with the maps of programs that have gone, or of another instance \(load it again\)$' error
+		traffic_flows
+		want_eq "$(ctl count -p icmp) $(stat_of .dropped.policy)" "1 0" "flows, and dropped by policy"
+		run ctl flush
+		rm -r "$D/test"
+		load_policies
+		rm -r "$D/test-maps"
+	done
+	run ctl attach --policy "$D/test/ct_test_drop81" ra rb
+	run ctl upgrade
+	run ctl attach --policy "$D/test/ct_test_drop81" ra rb
+	traffic_flows
+	want_eq "$(ctl count -p icmp) $(stat_of .dropped.policy)" "1 0" "flows, and dropped by policy"
+	run ctl detach --all
+	want_detached
+}
+
 # One who died after it had kept the policy's array is not in the way of the next.
 test_policy_died() {
 	run ctl attach ra rb
@@ -147,11 +176,12 @@ test_policy_died() {
 	want_detached
 }
 
-# Pins of another build that this one has no programs or maps for.
+# Pins of another build that this one has no programs or maps for go; not a program of somebody else's.
 test_pins_of_others() {
 	local before
 	run ctl attach ra rb
 	D=$(pins)
+	bpftool prog pin pinned "$D/progs/ct_ctl_get" "$D/somebodys"
 	before=$(pinned '*')
 	bpftool prog pin pinned "$D/progs/ct_ctl_get" "$D/progs/ct_ctl_gone"
 	bpftool map pin pinned "$D/stats" "$D/gone"
