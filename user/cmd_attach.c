@@ -309,7 +309,9 @@ static int decide(const struct instance *in, struct hookings *hs, const struct r
 	err = policy_settle(in, true);
 	if (err)
 		fail(strerror(-err), NULL, "--policy %s", r->policy);
-	return err || hookings_keep(hs) ? 2 : 0;
+	if (!err && !hookings_keep(hs))
+		return 0;
+	return fresh ? 1 : 2; /* what was never there goes again at once */
 }
 
 /* What is left of interfaces that are not in this network namespace any more. 0 or 1, reported. */

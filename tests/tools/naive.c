@@ -23,6 +23,7 @@
 #include "log.h"
 #include "object.h"
 #include "pins.h"
+#include "repair.h"
 
 #define IFACES 8
 
@@ -58,7 +59,7 @@ static int load(struct instance *in)
 
 	if (pins_make(in->name, in->dir, sizeof(in->dir), &in->lock))
 		return fail("no place for pins", NULL, "load");
-	return object_load(in, &options);
+	return object_load(in, &options) || change_end(in, CT_LIFE_RUNNING, true);
 }
 
 static enum attach_hook hook_of(const char *name)
@@ -94,7 +95,7 @@ static int change(struct instance *in, char **argv, int argc, bool attach)
 
 int main(int argc, char **argv)
 {
-	struct global global = { NULL, NULL };
+	struct global global = {};
 	struct instance in;
 	int code;
 
