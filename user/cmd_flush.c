@@ -41,7 +41,7 @@ int cmd_flush(struct instance *in, int argc, char **argv)
 	if (o.argc)
 		return usage_error("flush empties the whole table and takes no filter", "%s",
 				   o.argv[0]);
-	if (instance_open(in) || table_open(&t, in))
+	if (instance_open(in) || instance_lock(in) || instance_open(in) || table_open(&t, in))
 		return 1;
 	code = flush_table(&t, formats & OUT_JSON);
 	table_close(&t);

@@ -176,6 +176,24 @@ test_policy_died() {
 	want_detached
 }
 
+# A flush that comes between the switch and the end of a resize empties the table that is in force then.
+test_flush_meets_resize() {
+	need strace
+	run ctl attach --max 7001 ra rb
+	run in_a traffic flows 10.0.2.1 9 1000 0.5
+	start resize strace -o "$T/renames" -e trace=rename -e inject=rename:signal=STOP:when=1 \
+		"${THIS[@]}" set max=7002
+	wait_for 10 grep -q 'stopped by SIGSTOP' "$T/renames"
+	start flush strace -o "$T/calls" -e trace=flock,bpf "${THIS[@]}" flush
+	wait_for 10 grep -qE 'flock.*EAGAIN|TEST_RUN' "$T/calls"
+	kill -CONT -- "-${STARTED[resize]}"
+	finish resize
+	finish flush
+	want_eq "$RC $(ctl count)" "0 0" "exit code of flush, and flows"
+	run ctl detach --all
+	want_detached
+}
+
 # Pins of another build that this one has no programs or maps for go; not a program of somebody else's.
 test_pins_of_others() {
 	local before
