@@ -27,6 +27,9 @@
  *		map name tc_stages pinned $D/tc_stages
  *	ctloader attach --policy /sys/fs/bpf/my_policy eth0
  *
+ * In force it stays so through upgrades. One that is attached later than the next upgrade or resize, or to
+ * another instance, has to be loaded again: it would call programs that have gone, and is refused.
+ *
  * The packet may be read, not changed in length; pkt->mark may be written, and a NEW flow is then
  * confirmed with it.
  */
