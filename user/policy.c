@@ -13,6 +13,8 @@
 #include "log.h"
 #include "priv.h"
 
+#define PIN_POLICIES "policies"
+
 static int prog_fd(uint32_t id)
 {
 	int fd;
@@ -82,6 +84,73 @@ int policy_settle(const struct instance *in, bool keep)
 	return 0;
 }
 
+/* The id of a map; 0 when it can't be had. */
+static __u32 map_id(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) ? info.id : 0;
+}
+
+/* Is the map of this id an array that is kept for policies? */
+static bool array_kept(const struct instance *in, __u32 id)
+{
+	char path[PATH_MAX + 64], pin[PATH_MAX + NAME_MAX + 66];
+	bool kept = false;
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/" PIN_POLICIES, in->dir);
+	dir = opendir(path);
+	while (dir && !kept && (d = readdir(dir))) {
+		int fd;
+
+		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		fd = bpf_obj_get(pin);
+		kept = map_id(fd) == id;
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+	return kept;
+}
+
+/*
+ * Was a policy made for another array of stages than `stages`, and not for one that is kept for it? What
+ * it calls there has gone, or is another instance's: it would let no flow be confirmed.
+ */
+static bool made_for_others(const struct instance *in, int prog, int stages)
+{
+	struct bpf_map_info ours = {}, info;
+	__u32 ids[64], len = sizeof(ours);
+	struct bpf_prog_info of = { .nr_map_ids = 64, .map_ids = (__u64)(unsigned long)ids };
+	bool others = false;
+
+	if (bpf_obj_get_info_by_fd(stages, &ours, &len))
+		return false;
+	len = sizeof(of);
+	if (bpf_obj_get_info_by_fd(prog, &of, &len))
+		return false;
+	for (__u32 i = 0; i < of.nr_map_ids && i < 64; i++) {
+		int fd;
+
+		if (ids[i] == ours.id || array_kept(in, ids[i]))
+			return false;
+		priv_raise(CAP_SYS_ADMIN);
+		fd = bpf_map_get_fd_by_id(ids[i]);
+		priv_lower(CAP_SYS_ADMIN);
+		len = sizeof(info);
+		memset(&info, 0, sizeof(info));
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+			others |= info.type == ours.type && !strcmp(info.name, ours.name);
+		if (fd >= 0)
+			close(fd);
+	}
+	return others;
+}
+
 int policy_set(const struct instance *in, const char *path)
 {
 	struct bpf_prog_info info = {};
@@ -99,6 +168,10 @@ int policy_set(const struct instance *in, const char *path)
 	stages = instance_need(in, info.type == BPF_PROG_TYPE_XDP ? "xdp_stages" : "tc_stages");
 	if (stages < 0)
 		code = 1;
+	else if (made_for_others(in, prog, stages))
+		code = fail("it was loaded with the maps of programs that have gone, or of another "
+			    "instance",
+			    "load it again", "--policy %s", path);
 	/* The one in force is to be put back if the attach fails. */
 	else if (is_filled(stages, CT_STAGE_POLICY, &id) == 1 && priv_need(CAP(SYS_ADMIN)))
 		code = 1;
@@ -134,8 +207,6 @@ static int policies_read(const struct instance *in, uint32_t ids[STAGE_ARRAYS])
 	}
 	return 0;
 }
-
-#define PIN_POLICIES "policies"
 
 static void kept_path(char *path, size_t size, const struct instance *in, size_t array,
 		      uint32_t number)

@@ -143,7 +143,7 @@ static int repair_locked(struct instance *in)
 	if (!err)
 		err = instance_check(in, &st);
 	if (err)
-		return err;
+		return err == -ENOENT ? -EIO : err; /* a pin is missing, not the instance */
 	if (e.life == CT_LIFE_MAKING || e.life == CT_LIFE_ENDING) {
 		if (clear_interfaces(in, true, false) < 0)
 			return -EIO;
@@ -157,7 +157,7 @@ static int repair_locked(struct instance *in)
 		return err;
 	left = clear_interfaces(in, false, is_decided(&e));
 	if (left < 0)
-		return left;
+		return left == -ENOENT ? -EIO : left;
 	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
 }
 

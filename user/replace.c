@@ -417,20 +417,41 @@ static int remove_all(const char *path)
 		       0;
 }
 
-/* Remove those pins of `to` that the set in `from` has none for: another build's. */
-static int drop_pins(const char *from, const char *to)
+static bool is_map(const char *path)
+{
+	char fd_path[64], what[32] = "";
+	int fd = bpf_obj_get(path);
+
+	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", fd);
+	if (fd >= 0 && readlink(fd_path, what, sizeof(what) - 1) < 0)
+		what[0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return strstr(what, "bpf-map");
+}
+
+/*
+ * Remove those pins of `to` that the set in `from` has none for: another build's. (Beside the maps
+ * somebody may have pinned a program of his own.)
+ */
+static int drop_pins(const char *from, const char *to, bool maps)
 {
 	struct dirent *d;
 	DIR *dir = opendir(to);
 	int err = dir ? 0 : -errno;
 
 	while (dir && !err && (d = readdir(dir))) {
-		char path[PATH_MAX + NAME_MAX + 2];
+		char path[PATH_MAX + NAME_MAX + 2], own[PATH_MAX + NAME_MAX + 2];
 
 		snprintf(path, sizeof(path), "%s/%s", from, d->d_name);
+		snprintf(own, sizeof(own), "%s/%s", to, d->d_name);
 		if (d->d_name[0] == '.' || d->d_type == DT_DIR || !access(path, F_OK))
 			continue;
-		if (errno != ENOENT || unlinkat(dirfd(dir), d->d_name, 0))
+		if (errno != ENOENT)
+			err = -errno;
+		else if (maps && !is_map(own))
+			continue;
+		else if (unlink(own))
 			err = -errno;
 		else
 			rewinddir(dir);
@@ -653,11 +674,11 @@ static int complete(const struct instance *in, const char *path, uint32_t number
 		return err;
 	policies_tidy(in, &next);
 	/* As long as it can be seen which there are: settle() may have to go on where it stopped. */
-	err = drop_pins(path, in->dir);
+	err = drop_pins(path, in->dir, true);
 	if (!err) {
 		snprintf(progs, sizeof(progs), "%s/" PIN_PROGS, path);
 		snprintf(ours, sizeof(ours), "%s/" PIN_PROGS, in->dir);
-		err = drop_pins(progs, ours);
+		err = drop_pins(progs, ours, false);
 	}
 	if (err)
 		return err;
