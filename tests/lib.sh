@@ -323,12 +323,17 @@ ct_maps_json() {
 }
 
 # snapshot: everything of ours that there is, a line each.
+#
+# But for program arrays: the kernel may keep one, empty, for ever if somebody opens it by its id just
+# after its last user (prog_array_map_clear() takes a reference that a pending work never gives
+# back). `bpftool map show` does that, below. One with programs in it shows by these.
 snapshot() {
 	{
 		bpftool -j prog show | jq -r '.[] | select((.name // "") | startswith("ct_")) |
 			"program \(.id) \(.name)"'
 		bpftool -j map show | jq -r --argjson ours "$(ct_maps_json)" '.[] |
-			.name //= "" | select((.name | startswith("ct_")) or (.name | IN($ours[]))) |
+			.name //= "" | select(.type != "prog_array") |
+			select((.name | startswith("ct_")) or (.name | IN($ours[]))) |
 			"map \(.id) \(.name)"'
 		# By way of pid 1, too (where that is allowed): these mounts may not be the host's.
 		find {,/proc/1/root}/{sys/fs/bpf,run}/ctloader -printf 'pin %p\n' 2>/dev/null |

@@ -84,9 +84,10 @@ test_real_order_does_not_leak() {
 
 # ---- (b) Under load -----------------------------------------------------------------------------
 
-# A cycle is attach and detach. Most are the whole life of an instance; every tenth has a listener,
-# whose stream must end by itself; every third keeps the table, so that what is in it can be looked
-# at after the detach. What is given behind is done in each, while it is attached.
+# A cycle is attach and detach. Every fifth is the whole life of an instance, which takes ten times as long,
+# every other of those with a listener, whose stream must end by itself; the others keep the table, so
+# that what is in it can be looked at after the detach. What is given behind is done in each, while it is
+# attached.
 cycles() {
 	local hook=$1 n=$2 i
 	shift 2
@@ -97,9 +98,9 @@ cycles() {
 			start "events$i" ctl events -e destroy -p icmp -f ipv4
 			wait_for 5 listening 1
 			add_up "$(ctl stats -o json)"
-		elif ((i % 3 == 0)); then
+		elif ((i % 5)); then
 			ctl detach --keep --all >/dev/null
-			kept_clean "$i"
+			((i % 3)) || kept_clean "$i"
 			continue
 		fi
 		timeout 30 "$CTLOADER" --netns "$NS_R" detach --all >/dev/null
@@ -146,12 +147,12 @@ test_cycles_native() {
 	local bare bare_sent
 	xdp_pass a
 	xdp_pass b
-	load_on
+	load_on without_downloads
 	bare_cycles "$CYCLES"
 	load_off
 	bare=$LOST bare_sent=$SENT
 	CROSSED='{}'
-	load_on
+	load_on without_downloads
 	cycles native "$CYCLES"
 	load_off
 	echo "bare XDP_PASS: $bare of $bare_sent packets lost; ctloader: $LOST of $SENT"
@@ -162,15 +163,29 @@ test_cycles_native() {
 	want_detached
 }
 
-# The same with an upgrade in every cycle; at tc, where a lost packet is ours.
+# Downloads fill the queues of a veth with native XDP: their streams are whole, and all that is lost beside
+# them the devices have dropped.
+test_cycles_native_downloads() {
+	CROSSED='{}'
+	xdp_pass a
+	xdp_pass b
+	load_on
+	cycles native $((CYCLES / 4))
+	load_off
+	echo "packets that crossed a change: $CROSSED; the devices dropped $(driver_lost)"
+	want_num "$LOST" -le "$(driver_lost)" "packets lost in $((CYCLES / 4)) cycles, where the devices dropped some"
+	want_detached
+}
+
+# At tc, where a lost packet is ours, with an upgrade in every cycle.
 test_cycles_with_upgrade() {
 	CROSSED='{}'
 	load_on
-	cycles tc $((CYCLES / 2)) run ctl upgrade
+	cycles tc $((CYCLES / 4)) run ctl upgrade
 	load_off
 	echo "packets that crossed a change: $CROSSED"
-	want_eq "$LOST" 0 "packets lost in $((CYCLES / 2)) cycles with an upgrade"
-	want_num "$SENT" -gt 50000 "packets sent"
+	want_eq "$LOST" 0 "packets lost in $((CYCLES / 4)) cycles with an upgrade"
+	want_num "$SENT" -gt 20000 "packets sent"
 	want_detached
 }
 

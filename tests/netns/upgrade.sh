@@ -32,13 +32,6 @@ exact() {
 	done
 }
 
-# driver_lost: what the devices say that they dropped: veth with XDP has queues of 256 frames.
-driver_lost() {
-	for ns in "$NS_A" "$NS_B" "$NS_R"; do
-		ip -n "$ns" -s -j link
-	done | jq -s '[.[][] | .stats64 | .rx.dropped + .tx.dropped] | add'
-}
-
 # under_load HOOK N COMMAND...: run it N times under load; not a packet is lost but by the devices,
 # every one is counted in its flow, and none got another class than it should have.
 under_load() {
