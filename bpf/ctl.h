@@ -309,10 +309,10 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
 	ct_ctl_last(&pkt->entry, pkt->now);
 	err = ct_table_insert(CT_REC_CTL);
-	if (err == -CT_ENOSPC)
-		a->full++;
-	if (err)
+	if (err) {
+		a->full += err != -CT_EEXIST;
 		return;
+	}
 	e = ct_table_lookup(pkt, pkt->original.family);
 	if (!e)
 		return;

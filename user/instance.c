@@ -34,7 +34,10 @@ static int enter_netns(const char *netns)
 		snprintf(path, sizeof(path), "%s", netns);
 	else
 		snprintf(path, sizeof(path), "/run/netns/%s", netns);
+	/* /proc/PID/ns/net of a process that has capabilities which we have dropped. */
+	priv_raise(CAP_SYS_PTRACE);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	priv_lower(CAP_SYS_PTRACE);
 	if (fd < 0)
 		return errno == ENOENT ? fail("no such network namespace", "see 'ip netns list'",
 					      "%s", netns) :
