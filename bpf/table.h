@@ -422,16 +422,24 @@ static __always_inline int ct_slot_destroy(__u32 engine, __u32 slot, enum ct_slo
 			     ct_slot_destroy6(slot, want, end, now, hz);
 }
 
+/* Small: eight calls share 512 bytes of stack, and before 6.2 each takes whole 32. */
 struct ct_eviction {
 	__u32 engine;
 	__u32 at;
 	__u32 used;
-	__u32 replied[2]; /* of each engine, the first slot of a replied flow on the way; ~0: none */
+	__u32 replied; /* the first slot of a replied flow on the way; ~0: none */
+	__u32 now_seconds;
 	__u32 done;
-	__u32 hz;
-	__u64 now;
-	__u64 now_seconds;
 };
+
+/* Destroy the flow of a slot, if it is what is wanted, to make room. 1 if it went. */
+static __always_inline __u32 ct_evict_one(__u32 engine, __u32 slot, enum ct_slot_want want,
+					  enum ct_end end)
+{
+	const struct ct_settings *s = ct_settings();
+
+	return s ? ct_slot_destroy(engine, slot, want, end, ct_now(), s->hz) : 0;
+}
 
 static long ct_evict_slot(__u32 i, void *ctx)
 {
@@ -445,64 +453,50 @@ static long ct_evict_slot(__u32 i, void *ctx)
 	hint = ct_hint_read(ev->engine, slot);
 	switch (hint >> 6) {
 	case CT_HINT_UNREPLIED:
-		ev->done = ct_slot_destroy(ev->engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED,
-					   ev->now, ev->hz);
+		ev->done = ct_evict_one(ev->engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED);
 		break;
 	case CT_HINT_REPLIED:
-		if (*ct_of(ev->replied, ev->engine) == ~0U)
-			*ct_of(ev->replied, ev->engine) = slot;
+		if (ev->replied == ~0U)
+			ev->replied = slot;
 		break;
 	case CT_HINT_ASSURED:
 		/* Past its time, and the sweep has not come by yet. */
 		if (ct_hint_due(hint, ev->now_seconds))
-			ev->done = ct_slot_destroy(ev->engine, slot, CT_WANT_EXPIRED,
-						   CT_END_TIMEOUT, ev->now, ev->hz);
+			ev->done = ct_evict_one(ev->engine, slot, CT_WANT_EXPIRED, CT_END_TIMEOUT);
 		break;
 	}
 	return ev->done != 0;
 }
 
-/* Look for an unreplied flow of one engine, from the hand on. */
-static __always_inline void ct_evict_engine(struct ct_eviction *ev, struct ct_state *st, __u32 engine)
-{
-	__u32 *hand = ct_of(st->hand, engine);
-
-	ev->engine = engine;
-	ev->used = READ_ONCE(*ct_of(st->next_slot, engine));
-	if (ev->used > st->max_slots)
-		ev->used = st->max_slots;
-	if (!ev->used)
-		return;
-	ev->at = READ_ONCE(*hand);
-	if (ev->at >= ev->used)
-		ev->at = 0;
-	bpf_loop(ev->used < CT_EVICT_LOOK ? ev->used : CT_EVICT_LOOK, ct_evict_slot, ev, 0);
-	/* Two CPUs that evict at once may set the hand back: they look at some slots twice. */
-	WRITE_ONCE(*hand, ev->at);
-}
-
 /*
- * Make room: a flow that is not assured goes, unreplied before replied; of this engine first, and with
- * `both`, of the other. The hand runs round the slots, so among equals the one that has been there
- * longest goes first. It looks at CT_EVICT_LOOK hints of each engine at most; when the table is larger
- * and all of those are assured, the next new flow's eviction goes on from there. 1 if somebody went.
+ * Make room: a flow of this engine that is not assured goes; with `replied`, a replied one, if there is
+ * none that is unreplied. The hand runs round the slots, so among equals the one that has been there
+ * longest goes first. It looks at CT_EVICT_LOOK hints at most; when the table is larger and all of
+ * those are assured, the next new flow's eviction goes on from there. 1 if somebody went.
  */
-ct_global int ct_evict(__u32 engine, __u32 both, __u64 now, __u32 hz)
+ct_global int ct_evict(__u32 engine, __u32 replied, __u64 now, __u32 hz)
 {
-	struct ct_eviction ev = { .now = now, .hz = hz, .replied = { ~0U, ~0U } };
+	struct ct_eviction ev = { .engine = engine, .replied = ~0U };
 	struct ct_state *st = ct_state();
+	__u32 *hand;
 
 	if (!st || !hz)
 		return 0;
-	engine &= 1;
 	ev.now_seconds = now / hz;
-	ct_evict_engine(&ev, st, engine);
-	if (!ev.done && both)
-		ct_evict_engine(&ev, st, !engine);
-	for (int i = 0; i < 2 && !ev.done; i++, engine = !engine)
-		if (*ct_of(ev.replied, engine) != ~0U)
-			ev.done = ct_slot_destroy(engine, *ct_of(ev.replied, engine),
-						  CT_WANT_EVICTABLE, CT_END_EVICTED, now, hz);
+	ev.used = READ_ONCE(*ct_of(st->next_slot, engine));
+	if (ev.used > st->max_slots)
+		ev.used = st->max_slots;
+	if (!ev.used)
+		return 0;
+	hand = ct_of(st->hand, engine);
+	ev.at = READ_ONCE(*hand);
+	if (ev.at >= ev.used)
+		ev.at = 0;
+	bpf_loop(ev.used < CT_EVICT_LOOK ? ev.used : CT_EVICT_LOOK, ct_evict_slot, &ev, 0);
+	/* Two CPUs that evict at once may set the hand back: they look at some slots twice. */
+	WRITE_ONCE(*hand, ev.at);
+	if (!ev.done && replied && ev.replied != ~0U)
+		ev.done = ct_evict_one(engine, ev.replied, CT_WANT_EVICTABLE, CT_END_EVICTED);
 	return ev.done;
 }
 
@@ -522,11 +516,12 @@ static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settin
 		return 0;
 	}
 	if (__sync_fetch_and_add(&st->flows, 1) >= s->knob.max &&
-	    !ct_evict(engine, true, now, s->hz))
+	    !ct_evict(engine, false, now, s->hz) && !ct_evict(!engine, false, now, s->hz) &&
+	    !ct_evict(engine, true, now, s->hz) && !ct_evict(!engine, true, now, s->hz))
 		goto full;
 	if (!ct_slot_take(st, engine, slot))
 		return 0;
-	if (ct_evict(engine, false, now, s->hz) && !ct_slot_take(st, engine, slot))
+	if (ct_evict(engine, true, now, s->hz) && !ct_slot_take(st, engine, slot))
 		return 0;
 full:
 	__sync_fetch_and_sub(&st->flows, 1);
