@@ -112,26 +112,61 @@ any_in() { [[ " ${files[*]-}" == *" $1/"* ]]; }
 # sources FILE: what its first line names.
 sources() { sed -n '1s#^// SRC:##p' "$1"; }
 
+COMPILE="-std=gnu11 -g -O1 -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all
+	-Iinclude -Iuser -Ibpf -Itests/unit"
+
+# What several tests are linked with is compiled once: build/tests/objects/PATH.o of PATH.c.
+object() { echo "$BUILD/objects/${1%.c}.o"; }
+
+compile_object() {
+	local out
+	out=$(object "$1")
+	mkdir -p "${out%/*}"
+	rm -f "$out"
+	# shellcheck disable=SC2086 # words
+	$CC $COMPILE -I"$O" -c "$1" -o "$out" >"$out.log" 2>&1
+}
+
 # compile FILE: build/tests/LEVEL/NAME from level/NAME.c; what the compiler says goes to NAME.log.
 compile() {
-	local out=$BUILD/${1%.c} flags libs
-	flags="-std=gnu11 -g -O1 -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all
-		-Iinclude -Iuser -Ibpf -Itests/unit -I$O"
+	local out=$BUILD/${1%.c} libs source with=()
 	libs=$([[ $1 == unit/* ]] || echo -lbpf -lelf -lz)
 	mkdir -p "${out%/*}"
 	rm -f "$out"
-	# shellcheck disable=SC2046,SC2086 # words
-	$CC $flags "tests/$1" $(sources "tests/$1") $libs -o "$out" >"$out.log" 2>&1
+	: >"$out.log"
+	for source in $(sources "tests/$1"); do
+		if [[ $source == *.c ]]; then
+			with+=("$(object "$source")")
+			cat "$(object "$source").log" >>"$out.log"
+		else
+			with+=("$source")
+		fi
+	done
+	# shellcheck disable=SC2086 # words
+	$CC $COMPILE -I"$O" "tests/$1" ${with[@]+"${with[@]}"} $libs -o "$out" >>"$out.log" 2>&1
+}
+
+# in_turn COMMAND FILE...: the command for each file, as many at a time as there are CPUs.
+in_turn() {
+	local command=$1 file
+	shift
+	for file; do
+		while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n || :; done
+		"$command" "$file" &
+	done
+	wait
 }
 
 compile_all() {
-	local file
+	local file tests=() shared
 	for file in ${files[@]+"${files[@]}"}; do
-		[[ $file == *.c ]] || continue
-		while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n; done
-		compile "$file" &
+		[[ $file != *.c ]] || tests+=("$file")
 	done
-	wait
+	((${#tests[@]})) || return 0
+	shared=$(for file in "${tests[@]}"; do sources "tests/$file"; done | tr ' ' '\n' | grep '\.c$' | sort -u) || :
+	# shellcheck disable=SC2086 # words
+	in_turn compile_object $shared
+	in_turn compile "${tests[@]}"
 }
 
 # What prog tests use: policy programs, for either type of hook.

@@ -261,7 +261,8 @@ static void look_at_filters(struct look *l, bool ingress)
 	l->filter[ingress] = true;
 	l->here++;
 	for (int i = 0; i < ours; i++)
-		words_add(&l->h->notes, "%s: filter '%s' comes before us", name, at[i].name);
+		if (!i || strcmp(at[i].name, at[i - 1].name)) /* u32 shows its tables, too */
+			words_add(&l->h->notes, "%s: filter '%s' comes before us", name, at[i].name);
 	n = tcx_programs(l->h->nic.ifindex, ingress, before, NEIGHBOURS);
 	for (int i = 0; i < n; i++) {
 		program_words(before[i].prog_id, other, sizeof(other));

@@ -273,9 +273,10 @@ test_broken_pins() {
 	chmod 0622 "$pins/ct4"
 	broken owner "$pins/ct4: others may write to it \(mode 0622\)"
 	chmod 0600 "$pins/ct4"
-	chown 1 "$pins/progs"
-	broken owner "$pins/progs belongs to user 1"
-	chown 0 "$pins/progs"
+	mkdir -m 0755 "$pins/test"
+	chown 1 "$pins/test"
+	broken owner "$pins/test belongs to user 1"
+	rmdir "$pins/test"
 	sound "with pins as they were"
 	rm "$pins/progs/ct_ctl_relearn" "$pins/chunk"
 	broken pins 'ct_ctl_relearn: its pin has gone.*chunk: its pin has gone|chunk: .*ct_ctl_relearn: '

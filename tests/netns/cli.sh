@@ -551,26 +551,6 @@ test_second_interface_fails() {
 	fails_at "$(call_of LINK_CREATE 2)" ENOSPC 'rb: .*[Nn]o space left'
 }
 
-# A loader killed at any moment of an attach leaves packets passing; the next attach repairs what
-# it left, and detach ends clean.
-test_killed_in_attach() {
-	local n
-	need strace
-	trace_bpf "$CTLOADER" --netns "$NS_R" attach ra rb
-	run ctl detach --all
-	for n in "$(call_of 'PROG_LOAD.*"ct_xdp_confirm"')" "$(call_of OBJ_PIN 9)" \
-		"$(call_of PROG_TEST_RUN)" "$(call_of OBJ_PIN last)" "$(wc -l <"$T/bpf.calls")"; do
-		capture with_fault "bpf:signal=KILL:when=$n" "$CTLOADER" --netns "$NS_R" attach ra rb
-		want_num "$RC" -ge 128 "exit code of the loader killed at call $n"
-		traffic_flows
-		run ctl attach ra rb
-		traffic_flows
-		want_num "$(ctl count -p icmp)" -ge 1 "flows after a kill at call $n and the repair"
-		run ctl detach --all
-		want_detached
-	done
-}
-
 # A loader killed in the middle of a detach: packets pass, and the next detach ends clean.
 test_killed_in_detach() {
 	local n
@@ -604,27 +584,4 @@ test_two_attach() {
 	want_eq "$(ctl count -p icmp)" 1 "flows"
 	run ctl detach --all
 	want_detached
-}
-
-# Two that attach and detach each their interface, again and again, never end in a muddle: every
-# command succeeds.
-test_two_loops() {
-	start one loop ra
-	start two loop rb
-	finish one 60
-	finish two 60
-	want_eq "$(cat "$T"/{one,two}.err)" "" "what they said"
-	want_detached
-	run ctl attach ra rb
-	traffic_flows
-	want_eq "$(ctl count -p icmp)" 1 "flows"
-	run ctl detach --all
-	want_detached
-}
-
-loop() {
-	for _ in 1 2 3 4 5 6; do
-		ctl attach "$1" >/dev/null || return
-		ctl detach "$1" >/dev/null || return
-	done
 }

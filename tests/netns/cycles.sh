@@ -13,7 +13,7 @@
 # shellcheck source=tests/tools/more.sh
 source "$TOP/tests/tools/more.sh"
 
-CYCLES=${CYCLES:-60}
+CYCLES=${CYCLES:-20}
 
 setup() { topo_up; }
 
@@ -98,7 +98,7 @@ cycles() {
 			start "events$i" ctl events -e destroy -p icmp -f ipv4
 			wait_for 5 listening 1
 			add_up "$(ctl stats -o json)"
-		elif ((i % 5)); then
+		elif ((i % 5 && i < n)); then
 			ctl detach --keep --all >/dev/null
 			((i % 3)) || kept_clean "$i"
 			continue
@@ -137,7 +137,7 @@ test_cycles_tc() {
 	load_off
 	echo "packets that crossed a change: $CROSSED"
 	want_eq "$LOST" 0 "packets lost in $CYCLES cycles"
-	want_num "$SENT" -gt 100000 "packets sent"
+	want_num "$SENT" -gt 20000 "packets sent"
 	want_detached
 }
 
@@ -185,7 +185,7 @@ test_cycles_with_upgrade() {
 	load_off
 	echo "packets that crossed a change: $CROSSED"
 	want_eq "$LOST" 0 "packets lost in $((CYCLES / 4)) cycles with an upgrade"
-	want_num "$SENT" -gt 20000 "packets sent"
+	want_num "$SENT" -gt 5000 "packets sent"
 	want_detached
 }
 

@@ -73,11 +73,10 @@ upgrade() { ctl upgrade; }
 # Tables of sizes that differ from each other, with as many flows as there are.
 resize() { ctl set "max=$((20000 + 1000 * $1))"; }
 
-test_upgrade_tcx() { under_load "--hook tc" 5 upgrade; }
-test_upgrade_clsact() { under_load "--hook tc --tc clsact" 5 upgrade; }
-test_upgrade_native() { under_load "--hook native" 5 upgrade; }
-test_resize_tcx() { under_load "--hook tc" 4 resize; }
-test_resize_native() { under_load "--hook native" 4 resize; }
+test_upgrade_tcx() { under_load "--hook tc" 3 upgrade; }
+test_upgrade_clsact() { under_load "--hook tc --tc clsact" 3 upgrade; }
+test_resize_tcx() { under_load "--hook tc" 3 resize; }
+test_upgrade_native() { under_load "--hook native" 2 upgrade; }
 
 # ---- Another layout -----------------------------------------------------------------------------
 
@@ -94,8 +93,8 @@ there_and_back() {
 	want_eq "$(jq -c '[.abi_before, .new_table]' <<<"$OUT")" '[1000,true]' "upgrade"
 }
 
-test_layouts_tcx() { under_load "--hook tc" 2 there_and_back; }
-test_layouts_native() { under_load "--hook native" 2 there_and_back; }
+test_layouts_tcx() { under_load "--hook tc" 1 there_and_back; }
+test_layouts_native() { under_load "--hook native" 1 there_and_back; }
 
 # What an operator set, and what was counted, has its name there and here; what only one of them knows
 # is as it would be from the start.

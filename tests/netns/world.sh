@@ -289,7 +289,7 @@ test_clsact() {
 	# Behind and before filters of another kind.
 	tc -n "$NS_R" filter add dev rb egress prio 1 protocol all u32 match u32 0 0 flowid :1
 	run ctl attach "${HOOK[@]}" ra rb
-	whole rb "^tc egress: filter 'matchall' comes before us\$"
+	whole rb "^tc egress: filter 'u32' comes before us\$"
 	tc -n "$NS_R" filter del dev rb egress prio 1
 	whole rb
 	tc -n "$NS_R" filter add dev rb egress prio 9 protocol all u32 match u32 0 0 flowid :1
