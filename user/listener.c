@@ -215,6 +215,16 @@ long listeners_flush(struct table *t, enum ct_end reason)
 	return n;
 }
 
+void listeners_reap(const struct instance *in)
+{
+	struct listeners ls;
+
+	if (listeners_open(&ls, in))
+		return;
+	reap(&ls);
+	listeners_close(&ls);
+}
+
 int listeners_end(const struct instance *in)
 {
 	struct ct_listeners *map = mapped(in, "listener_state", sizeof(*map));

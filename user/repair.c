@@ -10,6 +10,7 @@
 
 #include "attach.h"
 #include "ending.h"
+#include "listener.h"
 #include "log.h"
 #include "mapped.h"
 #include "pins.h"
@@ -158,6 +159,7 @@ static int repair_locked(struct instance *in)
 	left = clear_interfaces(in, false, is_decided(&e));
 	if (left < 0)
 		return left == -ENOENT ? -EIO : left;
+	listeners_reap(in);
 	return change_end(in, left ? CT_LIFE_RUNNING : CT_LIFE_KEPT, true) ? -EIO : 0;
 }
 
