@@ -529,45 +529,6 @@ test_pin_fails() {
 	want_detached
 }
 
-# When the second of two interfaces can't be attached, the first is let go again; an instance that
-# was there before stays as it was.
-test_second_interface_fails() {
-	local n before
-	need strace
-	run ctl attach ra
-	before=$(ctl status -o json | jq -c '[.interfaces, .programs]')
-	trace_bpf "$CTLOADER" --netns "$NS_R" attach rb
-	run ctl detach rb
-	for n in 1 2; do
-		fails 1 with_fault "bpf:error=ENOSPC:when=$(call_of LINK_CREATE "$n")" \
-			"$CTLOADER" --netns "$NS_R" attach rb
-		want_refusal 'attach: rb' '[Nn]o space left'
-		want_eq "$(ctl status -o json | jq -c '[.interfaces, .programs]')" "$before" "the instance"
-	done
-	run ctl detach --all
-	# And where both are new: the steps of the first are undone.
-	trace_bpf "$CTLOADER" --netns "$NS_R" attach ra rb
-	run ctl detach --all
-	fails_at "$(call_of LINK_CREATE 2)" ENOSPC 'rb: .*[Nn]o space left'
-}
-
-# A loader killed in the middle of a detach: packets pass, and the next detach ends clean.
-test_killed_in_detach() {
-	local n
-	need strace
-	run ctl attach ra rb
-	trace_bpf "$CTLOADER" --netns "$NS_R" detach --all
-	for n in "$(call_of MAP_UPDATE)" "$(call_of LINK_DETACH)" "$(call_of LINK_DETACH last)" \
-		"$(call_of PROG_TEST_RUN last)"; do
-		run ctl attach ra rb
-		capture with_fault "bpf:signal=KILL:when=$n" "$CTLOADER" --netns "$NS_R" detach --all
-		want_num "$RC" -ge 128 "exit code of the loader killed at call $n"
-		traffic_flows
-		run ctl detach --all
-		want_detached
-	done
-}
-
 # ---- Two loaders at once ------------------------------------------------------------------------
 
 # Two attach the same interfaces: one does it, the other waits and finds it done.

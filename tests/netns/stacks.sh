@@ -338,12 +338,12 @@ test_reset() {
 test_opening() {
 	impatient
 	hosts tcp_fastopen=3 tcp_fastopen_blackhole_timeout_sec=0
-	play '-l 3 -r 3' refused -n $((200 * SCALE)) -w 200
-	play -k "$STORM" refused -n $((200 * SCALE)) -w 200
+	play '-l 3 -r 3' refused -n $((100 * SCALE)) -w 100
+	play -k "$STORM" refused -n $((100 * SCALE)) -w 100
 	play '-d 5' simultaneous -n $((32 * SCALE)) -w 32 -b 20000
 	play -k "-d 5 $STORM" simultaneous -n $((32 * SCALE)) -w 32 -b 20000
-	play "$FAIR" fast-open -n $((200 * SCALE)) -w 40 -b 20000
-	play -k "$STORM" fast-open -n $((200 * SCALE)) -w 40 -b 20000
+	play "$FAIR" fast-open -n $((120 * SCALE)) -w 40 -b 20000
+	play -k "$STORM" fast-open -n $((120 * SCALE)) -w 40 -b 20000
 	want_no_match "$(grep ^settled "$T/stacks.out")" ', 0 with data' "data in SYNs"
 	untrack
 }
@@ -363,8 +363,8 @@ test_ports_again() {
 # with SYNs that come when all is over.
 test_short() {
 	impatient
-	play "$STORM" short -n $((3000 * SCALE)) -w 300 -b 5000
+	play "$STORM" short -n $((1500 * SCALE)) -w 300 -b 5000
 	play "$STORM -y 6" short -n $((40 * SCALE)) -w 40 -b 5000
-	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((300 * SCALE)) -w 100 -b 2000
+	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((200 * SCALE)) -w 100 -b 2000
 	untrack
 }
