@@ -123,17 +123,20 @@ test_dropped() {
 	run root attach ra
 	start listener in_r nsenter --mount="/proc/${STARTED[mounts]}/ns/mnt" -- "$CTLOADER" events
 	wait_for 5 one_listener
-	want_eq "$(sets listener)" "CapInh 0 CapPrm bpf CapEff bpf \
-CapBnd chown,net_admin,sys_chroot,sys_ptrace,sys_admin,perfmon,bpf CapAmb 0 NoNewPrivs 1" "events"
+	wait_for 3 settled listener "CapInh 0 CapPrm bpf CapEff bpf \
+CapBnd chown,net_admin,sys_chroot,sys_ptrace,sys_admin,perfmon,bpf CapAmb 0 NoNewPrivs 1"
 	stop listener INT
 	serve counters in_r nsenter --mount="/proc/${STARTED[mounts]}/ns/mnt" -- "$CTLOADER" stats --interval 60
-	want_eq "$(sets counters)" "CapInh 0 CapPrm 0 CapEff 0 \
-CapBnd chown,net_admin,sys_chroot,sys_ptrace,sys_admin,perfmon,bpf CapAmb 0 NoNewPrivs 1" "stats"
+	wait_for 3 settled counters "CapInh 0 CapPrm 0 CapEff 0 \
+CapBnd chown,net_admin,sys_chroot,sys_ptrace,sys_admin,perfmon,bpf CapAmb 0 NoNewPrivs 1"
 	stop counters
 	run root detach --all
 }
 
-# sets NAME: the sets of a process, in words.
+# settled NAME SETS: it has dropped what it is to drop.
+settled() { want_eq "$(sets "$1")" "$2" "$1"; }
+
+# sets NAME: the sets of a process, in words; read in one go, since they may be changing.
 sets() {
 	local key value text=
 	while read -r key value; do
@@ -145,7 +148,7 @@ sets() {
 			;;
 		NoNewPrivs:) text+="${key%:} $value" ;;
 		esac
-	done <"/proc/${STARTED[$1]}/status"
+	done <<<"$(cat "/proc/${STARTED[$1]}/status")"
 	echo "$text"
 }
 
