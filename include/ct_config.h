@@ -22,7 +22,9 @@
 
 /*
  * Stages of a packet's path: indices into xdp_stages and tc_stages. The last two are filled while an
- * upgrade is under way, with the entry programs of the build to come: see struct ct_epoch.
+ * upgrade is under way, with the entry programs of the build to come: see struct ct_epoch. An attach
+ * with another policy keeps the one before in NEXT until it is decided, and the new one in NEXT_EGRESS:
+ * no packet comes there, as no other set of programs is in force (policy.h).
  *	X(id, "name")
  */
 #define CT_STAGES(X)                                                                               \
@@ -39,20 +41,12 @@ enum ct_stage {
 	CT_STAGE_MAX,
 };
 
-/*
- * The life of an instance, so that who finds one whose loader died knows what it was about.
- *	X(id, "name")
- */
-#define CT_LIVES(X)                                                                                \
-	X(MAKING, "making")   /* pinned, and nothing attached yet: to be removed */                \
-	X(RUNNING, "running") /* interfaces are attached */                                        \
-	X(KEPT, "kept")       /* none is: detach --keep */                                         \
-	X(ENDING, "ending")   /* the last one is being detached: to be removed */
-
+/* The life of an instance, so that who finds one whose loader died knows what it was about. */
 enum ct_life {
-#define X(id, name) CT_LIFE_##id,
-	CT_LIVES(X)
-#undef X
+	CT_LIFE_MAKING,  /* pinned, and nothing attached yet: to be removed */
+	CT_LIFE_RUNNING, /* interfaces are attached */
+	CT_LIFE_KEPT,    /* none is: detach --keep */
+	CT_LIFE_ENDING,  /* the last one is being detached: to be removed */
 };
 
 /* How far a change of the instance has come; see repair.h. */

@@ -65,6 +65,30 @@ static int slot_find(int map, __u32 ifindex, struct ct_iface *slot, bool make)
 	return make ? vacant : -ENOENT;
 }
 
+/* The next slot that is taken, from *at on. 1, 0 when there is no other, -errno. */
+static int slot_next(int map, __u32 *at, struct ct_iface *slot)
+{
+	while (*at < CT_IFACES) {
+		if (bpf_map_lookup_elem(map, at, slot))
+			return -errno;
+		(*at)++;
+		if (slot->ifindex)
+			return 1;
+	}
+	return 0;
+}
+
+int hookings_count(int map)
+{
+	struct ct_iface slot;
+	__u32 at = 0;
+	int n = 0, more;
+
+	while ((more = slot_next(map, &at, &slot)) > 0)
+		n++;
+	return more < 0 ? more : n;
+}
+
 enum slot_how {
 	SLOT_CHANGE,
 	SLOT_MAKE,
@@ -603,50 +627,20 @@ static int link_update(const struct instance *in, const struct instance *next,
 	return err;
 }
 
-int hookings_count(int map)
-{
-	struct ct_iface slot;
-	int n = 0;
-
-	for (__u32 i = 0; i < CT_IFACES; i++) {
-		if (bpf_map_lookup_elem(map, &i, &slot))
-			return -errno;
-		n += slot.ifindex != 0;
-	}
-	return n;
-}
-
-/*
- * The next interface of a set of programs, from slot *at on: no more than which it is. 1, 0 when there is
- * no other, -errno. (That of the old set may be laid out in a way that we don't know.)
- */
-static int next_hooking(int map, __u32 *at, struct hooking *h)
-{
-	struct ct_iface slot;
-
-	for (; *at < CT_IFACES; (*at)++) {
-		if (bpf_map_lookup_elem(map, at, &slot))
-			return -errno;
-		if (!slot.ifindex)
-			continue;
-		*h = (struct hooking){ .nic.ifindex = (int)slot.ifindex };
-		(*at)++;
-		return 1;
-	}
-	return 0;
-}
-
 int hookings_update(const struct instance *in, const struct instance *next)
 {
+	/* The new set's slots: those of the old may be laid out in a way that we don't know. */
 	int map = instance_fd(next, "ifaces"), err = map < 0 ? map : 0, more;
 	struct hooking one, *h = &one;
+	struct ct_iface slot;
 	__u32 at = 0;
 
-	while (!err && (more = next_hooking(map, &at, h))) {
+	while (!err && (more = slot_next(map, &at, &slot))) {
 		if (more < 0) {
 			err = more;
 			break;
 		}
+		one = (struct hooking){ .nic.ifindex = (int)slot.ifindex };
 		err = link_update(in, next, h, "xdp", "ct_xdp");
 		if (!err)
 			err = stages_update(in, next, h);
@@ -668,10 +662,11 @@ void hookings_release(const struct instance *in, const struct instance *next)
 {
 	int confirm = instance_fd(next, PIN_PROGS "/ct_xdp_confirm");
 	int map = instance_fd(next, "ifaces");
-	struct hooking h;
+	struct ct_iface slot;
 	__u32 at = 0;
 
-	while (map >= 0 && next_hooking(map, &at, &h) == 1) {
+	while (map >= 0 && slot_next(map, &at, &slot) == 1) {
+		struct hooking h = { .nic.ifindex = (int)slot.ifindex };
 		int stages = stages_open(in, &h);
 
 		for (__u32 stage = 0; stages >= 0 && stage < CT_STAGE_NEXT; stage++) {
@@ -722,31 +717,21 @@ int hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 
 int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 {
-	int map = instance_fd(in, "ifaces"), n = 0;
+	int map = instance_fd(in, "ifaces"), n = 0, more;
+	struct ct_iface slot;
+	__u32 at = 0;
 
 	if (map < 0)
 		return map;
-	for (__u32 i = 0; i < CT_IFACES; i++) {
-		struct ct_iface slot;
-
-		if (bpf_map_lookup_elem(map, &i, &slot)) {
-			n = -errno;
+	while ((more = slot_next(map, &at, &slot)) > 0) {
+		if ((size_t)n < max)
+			more = hooking_find(&h[n], in, (int)slot.ifindex);
+		if (more < 0)
 			break;
-		}
-		if (!slot.ifindex)
-			continue;
-		if ((size_t)n < max) {
-			int err = hooking_find(&h[n], in, (int)slot.ifindex);
-
-			if (err) {
-				n = err;
-				break;
-			}
-		}
 		n++;
 	}
 	close(map);
-	return n;
+	return more < 0 ? more : n;
 }
 
 int hookings_links(const struct instance *in, bool *alive)

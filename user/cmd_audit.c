@@ -952,19 +952,12 @@ static int show(const struct world *w, bool json)
 
 int cmd_audit(struct instance *in, int argc, char **argv)
 {
-	unsigned int formats = 0;
 	struct world *w;
-	struct opts o;
-	int id, code, err;
+	int code, err;
+	bool json;
 
-	opts_init(&o, argc, argv, out_options_json, NULL);
-	while ((id = opts_next(&o)) > 0)
-		if (out_parse(o.value, OUT_JSON, &formats))
-			return 2;
-	if (id < 0)
-		return o.exit;
-	if (opts_no_arguments(&o))
-		return 2;
+	if (!out_alone(argc, argv, &json, &code))
+		return code;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return fail(strerror(ENOMEM), NULL, "figures");
@@ -981,7 +974,7 @@ int cmd_audit(struct instance *in, int argc, char **argv)
 		check_all(w);
 	}
 	check_leftovers(w);
-	code = show(w, formats & OUT_JSON);
+	code = show(w, json);
 	free(w);
 	return code;
 }

@@ -204,19 +204,12 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 
 int cmd_status(struct instance *in, int argc, char **argv)
 {
-	unsigned int formats = 0;
 	struct hooking *h;
-	struct opts o;
-	int id, n, code;
+	int n, code;
+	bool json;
 
-	opts_init(&o, argc, argv, out_options_json, NULL);
-	while ((id = opts_next(&o)) > 0)
-		if (out_parse(o.value, OUT_JSON, &formats))
-			return 2;
-	if (id < 0)
-		return o.exit;
-	if (opts_no_arguments(&o))
-		return 2;
+	if (!out_alone(argc, argv, &json, &code))
+		return code;
 	if (instance_open(in))
 		return 1;
 	h = calloc(CT_IFACES, sizeof(*h));
@@ -228,7 +221,7 @@ int cmd_status(struct instance *in, int argc, char **argv)
 	else if (n < 0)
 		code = fail(strerror(-n), NULL, "%s/ifaces", in->dir);
 	else
-		code = show(in, h, n, formats & OUT_JSON);
+		code = show(in, h, n, json);
 	free(h);
 	return code;
 }

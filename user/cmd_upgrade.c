@@ -50,23 +50,16 @@ static int open_any(struct instance *in)
 
 int cmd_upgrade(struct instance *in, int argc, char **argv)
 {
-	unsigned int formats = 0;
 	struct replaced what;
 	uint64_t flows = 0;
 	struct ct_epoch e;
 	struct table t;
-	struct opts o;
+	bool json;
 	bool later; /* what another build left half done is put right in our layouts */
-	int id, code, err;
+	int code, err;
 
-	opts_init(&o, argc, argv, out_options_json, NULL);
-	while ((id = opts_next(&o)) > 0)
-		if (out_parse(o.value, OUT_JSON, &formats))
-			return 2;
-	if (id < 0)
-		return o.exit;
-	if (opts_no_arguments(&o))
-		return 2;
+	if (!out_alone(argc, argv, &json, &code))
+		return code;
 	if (priv_check())
 		return 1;
 	if (pins_find(in->name, in->dir, sizeof(in->dir)))
@@ -96,6 +89,6 @@ int cmd_upgrade(struct instance *in, int argc, char **argv)
 		table_count(&t, &flows);
 		table_close(&t);
 	}
-	show(in, &what, flows, formats & OUT_JSON);
+	show(in, &what, flows, json);
 	return 0;
 }

@@ -79,6 +79,23 @@ int out_parse(const char *list, unsigned int accepted, unsigned int *formats)
 	}
 }
 
+bool out_alone(int argc, char **argv, bool *json, int *code)
+{
+	unsigned int formats = 0;
+	struct opts o;
+	int id;
+
+	*code = 2;
+	opts_init(&o, argc, argv, out_options_json, NULL);
+	while ((id = opts_next(&o)) > 0)
+		if (out_parse(o.value, OUT_JSON, &formats))
+			return false;
+	*json = formats & OUT_JSON;
+	if (id < 0)
+		*code = o.exit;
+	return !id && !opts_no_arguments(&o);
+}
+
 void out_begin(struct out *o, bool json)
 {
 	o->json = json;

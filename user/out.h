@@ -25,6 +25,12 @@ extern const struct opt out_options_flow[];
  */
 int out_parse(const char *list, unsigned int accepted, unsigned int *formats);
 
+/*
+ * The arguments of a command that takes -o for JSON and nothing else. True to go on; else it ends, with
+ * *code.
+ */
+bool out_alone(int argc, char **argv, bool *json, int *code);
+
 struct out {
 	bool json;
 	unsigned int depth;

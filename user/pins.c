@@ -601,11 +601,10 @@ void pins_tidy(bool none)
 }
 
 /*
- * `state` goes first, so that what is left if we are killed is not taken for an instance. Listeners
- * that are about to begin take no lock: each may make one directory more, as long as its maps are
- * there to be found.
+ * Listeners that are about to begin take no lock: each may make one directory more, as long as its
+ * maps are there to be found.
  */
-static int remove_tree(const char *dir)
+int pins_clear(const char *dir)
 {
 	char state[PATH_MAX + 16];
 
@@ -630,7 +629,7 @@ int pins_remove(const char *dir, int *lock)
 	if (run < 0)
 		return run;
 	/* Nobody can find the directory any more when it is unlocked: who waits looks again. */
-	err = remove_tree(dir);
+	err = pins_clear(dir);
 	if (*lock >= 0)
 		close(*lock);
 	*lock = -1;

@@ -47,6 +47,11 @@ void pins_tidy(bool none);
 /* The process that has a flock on a directory, by its path from `at` on; 0 if that can't be known. */
 pid_t pins_holder(int at, const char *path);
 /*
+ * Remove a folder of pins with everything in it; `state` goes first, so that what is left if we are
+ * killed is not taken for an instance. 0, also when it is not there, or -errno.
+ */
+int pins_clear(const char *dir);
+/*
  * Remove the instance's directory with everything in it, and the mount if it was ours and the
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.
  */

@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -402,21 +401,6 @@ static int find_next(const struct instance *in, char *path, size_t size, uint32_
 	return ret;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int remove_all(const char *path)
-{
-	return nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) && errno != ENOENT ?
-		       -errno :
-		       0;
-}
-
 static bool is_map(const char *path)
 {
 	char fd_path[64], what[32] = "";
@@ -496,7 +480,7 @@ static int settle(const struct instance *in, const char *done)
 	err = access(progs, F_OK) ? 0 : move_pins(progs, ours);
 	if (!err)
 		err = move_pins(done, in->dir);
-	return err ? err : remove_all(done);
+	return err ? err : pins_clear(done);
 }
 
 /* --- The steps after the switch --------------------------------------------------------------- */
@@ -704,7 +688,7 @@ static int take_back(const struct instance *in, const char *path, uint32_t numbe
 		if (err)
 			return err;
 	}
-	return remove_all(path);
+	return pins_clear(path);
 }
 
 bool replace_pending(const struct instance *in)
@@ -752,7 +736,6 @@ struct replacement {
 	struct ct_state before;
 	uint32_t max, number;
 	bool table; /* the table is another one */
-	bool flows_same;
 	char path[PATH_MAX + 32];
 };
 
@@ -768,6 +751,7 @@ static __u32 our_type(const struct replacement *r, const char *name, bool key)
 static int check_abi(const struct replacement *r)
 {
 	const struct ct_state *st = &r->before;
+	char why[128];
 
 	if (st->netns != netns_cookie())
 		return fail("it belongs to another network namespace", "use --netns", "instance %s",
@@ -775,8 +759,6 @@ static int check_abi(const struct replacement *r)
 	if (st->abi == CT_ABI || (st->abi < CT_ABI && st->abi >= CT_ABI_OLDEST) ||
 	    (st->abi > CT_ABI && st->abi_oldest <= CT_ABI))
 		return 0;
-	char why[128];
-
 	snprintf(why, sizeof(why), "its layouts (%u) are none that this build (%u) knows", st->abi,
 		 CT_ABI);
 	return fail(why, "detach it with the build that made it", "instance %s", r->in->name);
@@ -974,9 +956,8 @@ static int fill_next(const struct replacement *r)
 	return 0;
 }
 
-static int pin_next(struct replacement *r)
+static int pin_next(const struct replacement *r)
 {
-	snprintf(r->path, sizeof(r->path), "%s/next-%u", r->in->dir, r->number);
 	if (mkdir(r->path, 0700))
 		return -errno;
 	return object_pin(r->skel, r->path);
@@ -1134,6 +1115,7 @@ int replace(const struct instance *in, uint32_t max, struct replaced *what)
 	    check_abi(&r))
 		goto out;
 	r.number = r.epoch.now + 1;
+	snprintf(r.path, sizeof(r.path), "%s/next-%u", in->dir, r.number);
 	r.max = max ? max : (uint32_t)r.before.max_slots;
 	object_set_max(skel, r.max);
 	if (prepare(&r) || (r.table ? switch_tables(&r) : (switch_to(&r), 0))) {
