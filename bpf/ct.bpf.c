@@ -112,6 +112,8 @@ int ct_tc_ingress(struct __sk_buff *skb)
 	if (!ct_pkt_from_skb(pkt, skb, iface, CT_INGRESS, iface->zone,
 			     tag == CT_TAG_NONE && ct_verifies()))
 		return TC_ACT_UNSPEC;
+	if (unlikely(tag == CT_TAG_BEFORE))
+		tag = ct_tag_before(pkt);
 	if (tag == CT_TAG_UNCONFIRMED) {
 		pkt->flags |= CT_PKT_UNCONFIRMED;
 		ct_record_hash(pkt);
@@ -169,6 +171,14 @@ int ct_tc_egress(struct __sk_buff *skb)
 	/* Unconfirmed; or without a tag: it crossed an attach, or somebody wiped the tag off. */
 	if (pkt->pub.reason || pkt->parsed.icmp_error || pkt->parsed.fragment == CT_FRAG_LATER)
 		return TC_ACT_UNSPEC;
+	if (unlikely(tag == CT_TAG_BEFORE)) {
+		tag = ct_tag_before(pkt);
+		if (tag == CT_TAG_NONE) {
+			bpf_tail_call(skb, &tc_stages, CT_STAGE_IN);
+			ct_missing(pkt, CT_STAGE_IN);
+			return TC_ACT_UNSPEC;
+		}
+	}
 	pkt->flags |= tag == CT_TAG_UNCONFIRMED ? CT_PKT_UNCONFIRMED : CT_PKT_LOOK;
 	bpf_tail_call(skb, &tc_stages, CT_STAGE_CONFIRM);
 	ct_missing(pkt, CT_STAGE_CONFIRM);

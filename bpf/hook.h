@@ -24,11 +24,16 @@
  * about another packet, so the tag has some bits of the flow's hash, for those who can compare.
  *
  *	tag: magic:7 hash:7 enum ct_tag:2
+ *
+ * An upgrade may come between two hooks, and the new set's `unconfirmed` may be another map
+ * (user/replace.h). So in a tag, the lower bit of CT_TAG_UNCONFIRMED is that of the number of the set
+ * which wrote it.
  */
 enum ct_tag {
 	CT_TAG_NONE,        /* `in` has not seen it, or nobody can tell */
 	CT_TAG_DONE,        /* seen; nothing is left to confirm */
 	CT_TAG_UNCONFIRMED, /* seen; its flow is among the unconfirmed */
+	CT_TAG_BEFORE,      /* seen; its flow is, or was, among those of the set before this one */
 };
 
 struct ct_meta {
@@ -47,12 +52,27 @@ static __always_inline __u32 ct_tag_bits(__u32 hash)
 
 static __always_inline __u32 ct_tag_encode(__u32 hash, enum ct_tag tag)
 {
-	return (ct_magic & 0x7f) << 9 | ct_tag_bits(hash) << 2 | tag;
+	return (ct_magic & 0x7f) << 9 | ct_tag_bits(hash) << 2 |
+	       (tag == CT_TAG_UNCONFIRMED ? tag | (ct_epoch_own & 1) : tag);
 }
 
 static __always_inline enum ct_tag ct_tag_decode(__u32 tag)
 {
-	return (tag >> 9 & 0x7f) == (ct_magic & 0x7f) ? tag & 3 : CT_TAG_NONE;
+	if ((tag >> 9 & 0x7f) != (ct_magic & 0x7f))
+		return CT_TAG_NONE;
+	if (!(tag & CT_TAG_UNCONFIRMED))
+		return tag & CT_TAG_DONE;
+	return ((tag ^ ct_epoch_own) & 1) ? CT_TAG_BEFORE : CT_TAG_UNCONFIRMED;
+}
+
+/*
+ * What a tag CT_TAG_BEFORE means to this packet: its flow is here, as the maps are the same or it was
+ * brought over; or it stayed behind, and it is as if nobody had seen the packet.
+ */
+static __always_inline enum ct_tag ct_tag_before(const struct ct_pkt *pkt)
+{
+	return bpf_map_lookup_elem(&unconfirmed, &pkt->pub.tuple) ? CT_TAG_UNCONFIRMED :
+								    CT_TAG_NONE;
 }
 
 /* Is the tag about the packet of this hash? */
