@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include "grace.h"
 #include "log.h"
 #include "object.h"
+#include "pins.h"
 #include "priv.h"
 #include "xdpchain.h"
 
@@ -737,45 +737,43 @@ int hookings_all(struct hooking *h, size_t max, const struct instance *in)
 int hookings_links(const struct instance *in, bool *alive)
 {
 	char path[PATH_MAX + 16];
-	struct dirent *d;
-	int links = 0;
-	DIR *dir;
+	struct names names;
+	int links = 0, err;
 
-	*alive = false;
 	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
-	dir = opendir(path);
-	while (dir && (d = readdir(dir))) {
+	err = names_read(&names, path);
+	*alive = err && err != -ENOENT;
+	for (int i = 0; i < names.n; i++) {
+		const char *name = names.entry[i]->d_name;
 		char pin[PATH_MAX + NAME_MAX + 32];
 
-		if (d->d_name[0] == '.' || pin_is(d->d_name, LIBXDP) || pin_is(d->d_name, STAGES))
+		if (pin_is(name, LIBXDP) || pin_is(name, STAGES))
 			continue;
-		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		snprintf(pin, sizeof(pin), "%s/%s", path, name);
 		*alive |= link_at(pin) != 0;
 		links++;
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return links;
 }
 
 void hookings_forget(const struct instance *in)
 {
 	char path[PATH_MAX + 16];
-	struct dirent *d;
-	DIR *dir;
+	struct names names;
 
 	snprintf(path, sizeof(path), "%s/" PIN_LINKS, in->dir);
-	dir = opendir(path);
-	while (dir && (d = readdir(dir))) {
+	names_read(&names, path);
+	for (int i = 0; i < names.n; i++) {
+		const char *name = names.entry[i]->d_name;
 		char pin[PATH_MAX + NAME_MAX + 32];
 
-		if (!pin_is(d->d_name, LIBXDP))
+		if (!pin_is(name, LIBXDP))
 			continue;
-		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
-		chain_detach(pin, atoi(d->d_name));
+		snprintf(pin, sizeof(pin), "%s/%s", path, name);
+		chain_detach(pin, atoi(name));
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 }
 
 /* Who holds the XDP hook of an interface: its program id, and words for it. 0: nobody. */

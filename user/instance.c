@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -132,18 +131,17 @@ out:
 
 static bool in_processes(struct search *s)
 {
-	DIR *proc = opendir("/proc");
-	bool found = !proc;
-	struct dirent *d;
+	struct names names;
+	bool found = names_read(&names, "/proc");
 
-	while (proc && !found && (d = readdir(proc))) {
+	for (int i = 0; i < names.n && !found; i++) {
+		const char *name = names.entry[i]->d_name;
 		char path[NAME_MAX + 32];
 
-		snprintf(path, sizeof(path), "/proc/%s/ns/net", d->d_name);
-		found = isdigit((unsigned char)d->d_name[0]) && netns_is(s, path);
+		snprintf(path, sizeof(path), "/proc/%s/ns/net", name);
+		found = isdigit((unsigned char)name[0]) && netns_is(s, path);
 	}
-	if (proc)
-		closedir(proc);
+	names_free(&names);
 	return found;
 }
 

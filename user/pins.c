@@ -250,6 +250,29 @@ int pins_find(const char *name, char *dir, size_t size)
 	return err;
 }
 
+static int is_visible(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+int names_read(struct names *names, const char *dir)
+{
+	*names = (struct names){};
+	names->n = scandir(dir, &names->entry, is_visible, alphasort);
+	if (names->n >= 0)
+		return 0;
+	names->n = 0;
+	return -errno;
+}
+
+void names_free(struct names *names)
+{
+	while (names->n)
+		free(names->entry[--names->n]);
+	free(names->entry);
+	names->entry = NULL;
+}
+
 int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *arg)
 {
 	dev_t seen[PLACES];
@@ -257,11 +280,10 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
 
 	for (size_t i = 0; i < PLACES; i++) {
 		char path[PATH_MAX];
-		struct dirent *d;
+		struct names names;
 		struct stat st;
 		bool known = false;
 		int ret = 0;
-		DIR *dir;
 
 		if (!is_bpffs(place_path(i)) || stat(place_path(i), &st))
 			continue;
@@ -273,19 +295,16 @@ int pins_each(int (*each)(const char *name, const char *dir, void *arg), void *a
 		snprintf(path, sizeof(path), "%s" SUBDIR, place_path(i));
 		if (check_root(place_path(i)) || check_dir(path))
 			continue;
-		dir = opendir(path);
-		while (dir && !ret && (d = readdir(dir))) {
+		names_read(&names, path);
+		for (int j = 0; j < names.n && !ret; j++) {
+			const char *name = names.entry[j]->d_name;
 			char sub[PATH_MAX + NAME_MAX + 2];
 
-			if (d->d_name[0] == '.')
-				continue;
-			snprintf(sub, sizeof(sub), "%s/%s", path, d->d_name);
-			if (check_dir(sub))
-				continue;
-			ret = each(d->d_name, sub, arg);
+			snprintf(sub, sizeof(sub), "%s/%s", path, name);
+			if (!check_dir(sub))
+				ret = each(name, sub, arg);
 		}
-		if (dir)
-			closedir(dir);
+		names_free(&names);
 		if (ret)
 			return ret;
 	}
@@ -641,14 +660,10 @@ int pins_remove(const char *dir, int *lock)
 
 static bool dir_empty(const char *path)
 {
-	DIR *dir = opendir(path);
-	struct dirent *d;
-	bool empty = dir;
+	struct names names;
+	bool empty = !names_read(&names, path) && !names.n;
 
-	while (dir && empty && (d = readdir(dir)))
-		empty = !strcmp(d->d_name, ".") || !strcmp(d->d_name, "..");
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return empty;
 }
 
@@ -748,21 +763,20 @@ static int give(const char *path, gid_t gid, mode_t mode)
 	return chown(path, (uid_t)-1, gid) || chmod(path, mode) ? -errno : 0;
 }
 
-/* Is any instance in `top` shared? */
+/* Is any instance in `top` shared? Yes when in doubt. */
 static bool any_shared(const char *top)
 {
-	DIR *dir = opendir(top);
-	bool shared = false;
-	struct dirent *d;
+	char path[PATH_MAX + NAME_MAX + 2];
+	struct names names;
+	bool shared = names_read(&names, top);
 
-	while (dir && !shared && (d = readdir(dir))) {
+	for (int i = 0; i < names.n && !shared; i++) {
 		struct stat st;
 
-		shared = d->d_name[0] != '.' && !fstatat(dirfd(dir), d->d_name, &st, 0) &&
-			 st.st_mode & S_IXGRP;
+		snprintf(path, sizeof(path), "%s/%s", top, names.entry[i]->d_name);
+		shared = !stat(path, &st) && st.st_mode & S_IXGRP;
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return shared;
 }
 

@@ -15,6 +15,7 @@
 #ifndef PINS_H
 #define PINS_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -56,6 +57,18 @@ int pins_clear(const char *dir);
  * last. Ends the lock (it keeps the mount busy): *lock is -1 afterwards.
  */
 int pins_remove(const char *dir, int *lock);
+/*
+ * What is in a folder, but for what begins with a dot. Read as a whole before anything is done with it:
+ * a folder that could be read in part only is none that is empty, and entries may be removed meanwhile.
+ */
+struct names {
+	struct dirent **entry;
+	int n;
+};
+/* 0; -errno, and then there are none. Free them in any case. */
+int names_read(struct names *names, const char *dir);
+void names_free(struct names *names);
+
 /* Have we the capabilities that it takes? 0 or 1, reported. */
 int pins_may_remove(const char *dir);
 /*

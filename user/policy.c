@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "pins.h"
 #include "priv.h"
 
 #define PIN_POLICIES "policies"
@@ -98,22 +98,20 @@ static bool array_kept(const struct instance *in, __u32 id)
 {
 	char path[PATH_MAX + 64], pin[PATH_MAX + NAME_MAX + 66];
 	bool kept = false;
-	struct dirent *d;
-	DIR *dir;
+	struct names names;
 
 	snprintf(path, sizeof(path), "%s/" PIN_POLICIES, in->dir);
-	dir = opendir(path);
-	while (dir && !kept && (d = readdir(dir))) {
+	names_read(&names, path);
+	for (int i = 0; i < names.n && !kept; i++) {
 		int fd;
 
-		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		snprintf(pin, sizeof(pin), "%s/%s", path, names.entry[i]->d_name);
 		fd = bpf_obj_get(pin);
 		kept = map_id(fd) == id;
 		if (fd >= 0)
 			close(fd);
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return kept;
 }
 
@@ -280,20 +278,20 @@ int policies_update(const struct instance *in, const struct instance *next)
 							   PIN_PROGS "/ct_tc_confirm" };
 	char path[PATH_MAX + 64];
 	__u32 stage = CT_STAGE_CONFIRM;
-	struct dirent *d;
-	int err = 0;
-	DIR *dir;
+	struct names names;
+	int err;
 
 	snprintf(path, sizeof(path), "%s/" PIN_POLICIES, in->dir);
-	dir = opendir(path);
-	while (dir && !err && (d = readdir(dir))) {
+	err = names_read(&names, path);
+	if (err == -ENOENT)
+		return 0;
+	for (int i = 0; i < names.n && !err; i++) {
+		const char *name = names.entry[i]->d_name;
 		char pin[PATH_MAX + NAME_MAX + 66];
 		int stages, prog, type;
 
-		if (d->d_name[0] == '.')
-			continue;
-		type = is_xdp(d->d_name) ? 0 : 1;
-		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+		type = is_xdp(name) ? 0 : 1;
+		snprintf(pin, sizeof(pin), "%s/%s", path, name);
 		stages = bpf_obj_get(pin);
 		prog = stages < 0 ? -1 : instance_fd(next, confirm[type]);
 		if (stages < 0 || prog < 0)
@@ -305,8 +303,7 @@ int policies_update(const struct instance *in, const struct instance *next)
 		if (stages >= 0)
 			close(stages);
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return err;
 }
 
@@ -329,24 +326,24 @@ void policies_tidy(const struct instance *in, const struct instance *next)
 {
 	char path[PATH_MAX + 64], pin[PATH_MAX + NAME_MAX + 66];
 	uint32_t ids[STAGE_ARRAYS];
-	struct dirent *d;
+	struct names names;
 	bool any = false;
-	DIR *dir;
 
 	if (policies_read(next, ids))
 		return;
 	for (size_t i = 0; i < STAGE_ARRAYS; i++)
 		any |= ids[i];
 	snprintf(path, sizeof(path), "%s/" PIN_POLICIES, in->dir);
-	dir = opendir(path);
-	while (dir && (d = readdir(dir))) {
-		snprintf(pin, sizeof(pin), "%s/%s", path, d->d_name);
+	names_read(&names, path);
+	for (int i = 0; i < names.n; i++) {
+		const char *name = names.entry[i]->d_name;
+
+		snprintf(pin, sizeof(pin), "%s/%s", path, name);
 		if (any)
-			release_array(pin, is_xdp(d->d_name));
+			release_array(pin, is_xdp(name));
 		else
 			unlink(pin);
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	rmdir(path);
 }

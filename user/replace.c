@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -383,21 +382,21 @@ static int merge_flows(const struct flows *f)
 /* next-N or done-N in the directory of the instance: its path, 1 if it is done; -ENOENT. */
 static int find_next(const struct instance *in, char *path, size_t size, uint32_t *number)
 {
-	DIR *dir = opendir(in->dir);
-	int ret = dir ? -ENOENT : -errno;
-	struct dirent *d;
+	struct names names;
+	int ret = names_read(&names, in->dir) ?: -ENOENT;
 
-	while (dir && ret == -ENOENT && (d = readdir(dir))) {
-		if (sscanf(d->d_name, "next-%u", number) == 1)
+	for (int i = 0; i < names.n && ret < 0; i++) {
+		const char *name = names.entry[i]->d_name;
+
+		if (sscanf(name, "next-%u", number) == 1)
 			ret = 0;
-		else if (sscanf(d->d_name, "done-%u", number) == 1)
+		else if (sscanf(name, "done-%u", number) == 1)
 			ret = 1;
 		else
 			continue;
-		snprintf(path, size, "%s/%s", in->dir, d->d_name);
+		snprintf(path, size, "%s/%s", in->dir, name);
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return ret;
 }
 
@@ -420,52 +419,42 @@ static bool is_map(const char *path)
  */
 static int drop_pins(const char *from, const char *to, bool maps)
 {
-	struct dirent *d;
-	DIR *dir = opendir(to);
-	int err = dir ? 0 : -errno;
+	struct names names;
+	int err = names_read(&names, to);
 
-	while (dir && !err && (d = readdir(dir))) {
+	for (int i = 0; i < names.n && !err; i++) {
+		const struct dirent *d = names.entry[i];
 		char path[PATH_MAX + NAME_MAX + 2], own[PATH_MAX + NAME_MAX + 2];
 
 		snprintf(path, sizeof(path), "%s/%s", from, d->d_name);
 		snprintf(own, sizeof(own), "%s/%s", to, d->d_name);
-		if (d->d_name[0] == '.' || d->d_type == DT_DIR || !access(path, F_OK))
+		if (d->d_type == DT_DIR || !access(path, F_OK))
 			continue;
 		if (errno != ENOENT)
 			err = -errno;
-		else if (maps && !is_map(own))
-			continue;
-		else if (unlink(own))
+		else if ((!maps || is_map(own)) && unlink(own))
 			err = -errno;
-		else
-			rewinddir(dir);
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return err;
 }
 
 /* Move every pin of `from` over those of `to`. */
 static int move_pins(const char *from, const char *to)
 {
-	struct dirent *d;
-	DIR *dir = opendir(from);
-	int err = dir ? 0 : -errno;
+	struct names names;
+	int err = names_read(&names, from);
 
-	while (dir && !err && (d = readdir(dir))) {
+	for (int i = 0; i < names.n && !err; i++) {
+		const struct dirent *d = names.entry[i];
 		char source[PATH_MAX + NAME_MAX + 2], target[PATH_MAX + NAME_MAX + 2];
 
-		if (d->d_name[0] == '.' || d->d_type == DT_DIR)
-			continue;
 		snprintf(source, sizeof(source), "%s/%s", from, d->d_name);
 		snprintf(target, sizeof(target), "%s/%s", to, d->d_name);
-		if (rename(source, target))
+		if (d->d_type != DT_DIR && rename(source, target))
 			err = -errno;
-		else
-			rewinddir(dir);
 	}
-	if (dir)
-		closedir(dir);
+	names_free(&names);
 	return err;
 }
 
@@ -477,7 +466,8 @@ static int settle(const struct instance *in, const char *done)
 
 	snprintf(progs, sizeof(progs), "%s/" PIN_PROGS, done);
 	snprintf(ours, sizeof(ours), "%s/" PIN_PROGS, in->dir);
-	err = access(progs, F_OK) ? 0 : move_pins(progs, ours);
+	/* Not there: it was moved, and the rest of done-N is about to be removed. */
+	err = !access(progs, F_OK) ? move_pins(progs, ours) : errno == ENOENT ? 0 : -errno;
 	if (!err)
 		err = move_pins(done, in->dir);
 	return err ? err : pins_clear(done);

@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -372,24 +371,23 @@ static void forget_in(const char *dir, __u32 id, const struct xdp_multiprog *tod
 
 static int forget_all(const char *dir, int ifindex, __u32 id, const struct xdp_multiprog *today)
 {
-	int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 	char prefix[32], sub[PATH_MAX];
-	struct dirent *d;
-	DIR *all = NULL;
+	struct names names = {};
 
 	if (lock < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (flock(lock, LOCK_EX) || !(all = opendir(dir))) /* libxdp's lock */
-		err = -errno;
+	err = flock(lock, LOCK_EX) ? -errno : names_read(&names, dir); /* libxdp's lock */
 	snprintf(prefix, sizeof(prefix), "dispatch-%d-", ifindex);
-	while (all && (d = readdir(all))) {
-		if (strncmp(d->d_name, prefix, strlen(prefix)))
+	for (int i = 0; i < names.n; i++) {
+		const char *name = names.entry[i]->d_name;
+
+		if (strncmp(name, prefix, strlen(prefix)))
 			continue;
-		if (snprintf(sub, sizeof(sub), "%s/%s", dir, d->d_name) < (int)sizeof(sub))
+		if (snprintf(sub, sizeof(sub), "%s/%s", dir, name) < (int)sizeof(sub))
 			forget_in(sub, id, today);
 	}
-	if (all)
-		closedir(all);
+	names_free(&names);
 	close(lock);
 	return err;
 }

@@ -109,6 +109,28 @@ test_repair_fails() {
 	want_detached
 }
 
+# A folder that can't be read is not an empty one, of which nothing were to be moved: the upgrade is in
+# force then, and the next command does the rest.
+test_folders_that_cannot_be_read() {
+	local n
+	tool fault
+	need_probe "tracing other processes" fault true
+	run ctl attach ra rb
+	D=$(pins)
+	ping_once
+	run fault -o "$T/calls" "${THIS[@]}" upgrade
+	for n in $(awk '/^getdents64/ && last !~ /^getdents64/ { n = NR }
+		/^rename/ && n > 0 { print n; n = 0 } { last = $0 }' "$T/calls"); do
+		capture fault -n "$n" -e EPERM "${THIS[@]}" upgrade
+		((RC == 0)) || want_match "$ERR" '^ctloader: upgrade: the upgrade is in force: Operation not permitted \(the next command does the rest\)$' "error at $n"
+		want_eq "$(ctl count)" 1 flows
+		want_eq "$(pinned 'next-*')$(pinned 'done-*')" "" "pins of it"
+		run ctl audit
+	done
+	run ctl detach --all
+	want_detached
+}
+
 # tables: the sizes of the tables for IPv4 among these that there are.
 tables() {
 	local sizes

@@ -6,7 +6,9 @@
 #	tests/stress/faults.sh [-v] [HOW [SCENARIO...]]
 #
 # HOW is `each` (at each call worth it an error, one that stays, and a kill), `all` (each of six errors
-# in place of one), or `sample:K`. SEED=N chooses other errors for the same calls.
+# in place of one), `once` (one of the three at each call, in turn), or `sample:K`. SEED=N chooses other
+# errors for the same calls. REUSE=1: where nothing has changed, the next fault finds the same instance.
+# It takes hours, and lets other tests run in between.
 
 cd "$(dirname "$0")/../.." || exit 2
 # shellcheck source=tests/lib.sh
@@ -29,9 +31,14 @@ tool fault pinned
 for name in "${scenarios[@]}"; do
 	[[ -n ${GIVEN[$name]+x} ]] || die "$name: no such scenario; there is ${SCENARIOS[*]}"
 done
-# As tests/run.sh: one at a time.
+# As tests/run.sh: one at a time. Who waits gets it.
 exec 9</run/lock
 flock 9
+give_way() {
+	flock -u 9
+	sleep 0.1
+	flock 9
+}
 for name in "${scenarios[@]}"; do
 	topo_up
 	xdp_pass a

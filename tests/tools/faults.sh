@@ -388,8 +388,8 @@ worth() {
 		END { flush() }' "$T/calls"
 }
 
-# plan HOW: lines "N ERROR". `sample K`: K of them, by SEED, errors in turn; `each`: at each call an
-# error, the same for all that follow, and a kill; `all`: each error.
+# plan HOW: lines "N ERROR". `sample K`: K of them, by SEED, errors in turn; `once`: at each call one
+# of an error, one that stays, and a kill, in turn; `each`: all three; `all`: each error.
 plan() {
 	local n i=0 e total
 	mapfile -t calls < <(worth)
@@ -409,6 +409,14 @@ plan() {
 	fi
 	for n in "${calls[@]}"; do
 		i=$((i + 1))
+		if [[ $1 == once ]]; then
+			case ${KINDS[$(((i + SEED) % ${#KINDS[@]}))]} in
+			kill) echo "$n KILL" ;;
+			error) echo "$n ${ERRORS[$(((i / ${#KINDS[@]} + SEED) % 6))]}" ;;
+			stays) echo "$n ${ERRORS[$(((i / ${#KINDS[@]} + SEED) % 6))]}+" ;;
+			esac
+			continue
+		fi
 		for ((e = 0; e < 6; e++)); do
 			[[ $1 == all ]] || ((e == (i + SEED) % 6)) || continue
 			[[ $n != $(wc -l <"$T/calls") ]] || continue # the exit
@@ -418,6 +426,9 @@ plan() {
 		[[ " ${KINDS[*]} " != *' kill '* ]] || echo "$n KILL"
 	done
 }
+
+# Between two faults, with nothing of ours there.
+give_way() { :; }
 
 MADE=0 COUNT=0 PLAYED=0
 declare -A TALLY=()
@@ -455,6 +466,7 @@ play() {
 		elif [[ ${V-} ]]; then
 			echo "$WORD $name: call $n ($WHERE) $error: ${ERR:-$CODE}"
 		fi
+		[[ $STANDING ]] || give_way
 	done 8< <(plan "$@")
 	if [[ $STANDING ]]; then
 		WRONG=
