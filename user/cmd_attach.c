@@ -227,8 +227,8 @@ static int prepare(struct instance *in, const struct request *r, bool *fresh)
 		if (!err)
 			err = instance_check(in, &st);
 		*fresh = false;
-		if (err)
-			return instance_open(in); /* which says why not */
+		if (err && instance_open(in))
+			return 1; /* and it has said why */
 		/* Armed again in case that its loader was killed before it came to that. */
 		return object_start_sweep(in) || change_begin(in);
 	}

@@ -62,8 +62,8 @@ int cmd_upgrade(struct instance *in, int argc, char **argv)
 		return code;
 	if (priv_check())
 		return 1;
-	if (pins_find(in->name, in->dir, sizeof(in->dir)))
-		return instance_open(in); /* which says why not */
+	if (pins_find(in->name, in->dir, sizeof(in->dir)) && instance_open(in))
+		return 1; /* and it has said why */
 	if (open_any(in) || instance_lock(in))
 		return 1;
 	err = repair_due(in) ? repair(in) : 0;
