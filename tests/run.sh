@@ -214,9 +214,9 @@ fi
 
 us() { echo "${EPOCHREALTIME/./}"; }
 
-# Seconds since a time of us(), like 0.8.
+# since BEGIN [END]: seconds between two times of us(), like 0.8; until now.
 since() {
-	local tenths=$((($(us) - $1 + 50000) / 100000))
+	local tenths=$(((${2:-$(us)} - $1 + 50000) / 100000))
 	echo "$((tenths / 10)).$((tenths % 10))"
 }
 
@@ -317,9 +317,36 @@ how_it_ended() {
 	esac
 }
 
+# play_program FILE: runs it; what it says, each line behind the time, and its exit code.
+play_program() {
+	local limit line
+	limit=$(time_limit "$1")
+	echo "${EPOCHREALTIME/./} "
+	{
+		# shellcheck disable=SC2086 # words
+		CTT_MARK=$CTT-$1 timeout -k 5 "$limit" "$BUILD/${1%.c}" ${tests[$1]} 2>&1 </dev/null 9>&-
+		echo "exit code $?"
+	} | while IFS= read -r line; do
+		echo "${EPOCHREALTIME/./} $line"
+	done
+}
+
+# Programs that need no CPU of their own ("// ALONE" says which do) are run first, as many at a time as
+# there are CPUs; what they say is kept until it is their turn.
+play_file() { play_program "$1" >"$work/said-${1//\//-}"; }
+play_together() {
+	local file together=()
+	for file in ${files[@]+"${files[@]}"}; do
+		[[ $file != *.c || ! -x $BUILD/${file%.c} ]] || ((EUID != 0)) || grep -q '^// ALONE' "tests/$file" ||
+			together+=("$file")
+	done
+	[[ -n $V || ${#together[@]} -lt 2 ]] || in_turn play_file "${together[@]}"
+}
+
 # A file of the unit or prog level: one program, a line of result for each of its tests.
 run_program() {
-	local file=$1 program=$BUILD/${1%.c} limit said='' line start id left code=0 test
+	local file=$1 program=$BUILD/${1%.c} limit said='' now line start='' id left code=0 test
+	local kept=$work/said-${1//\//-}
 	local -A done_tests=()
 	limit=$(time_limit "$file")
 	if [[ ! -x $program ]]; then
@@ -329,31 +356,29 @@ run_program() {
 		return
 	fi
 	[[ ! -s $program.log ]] || cat "$program.log"
-	start=$(us)
 	while IFS= read -r line; do
+		now=${line%% *} line=${line#* }
+		: "${start:=$now}"
 		id=$file:${line##* }
 		case $line in
-		"ok "*) pass "$id" "$(since "$start")" ;;
-		"not ok "*) fail "$id" "$(since "$start")" < <(printf %s "$said") ;;
+		"ok "*) pass "$id" "$(since "$start" "$now")" ;;
+		"not ok "*) fail "$id" "$(since "$start" "$now")" < <(printf %s "$said") ;;
 		"skip "*)
 			line=${line#skip }
 			id=$file:${line%%: *}
 			skip_test "$id" "${line#*: }"
 			;;
 		"exit code "*) code=${line##* } && continue ;;
+		'') continue ;;
 		*) if [[ -n $V ]]; then echo "$line"; else said+=$line$'\n'; fi && continue ;;
 		esac
 		done_tests[${id##*:}]=1
 		said=''
-		start=$(us)
-	done < <(
-		# shellcheck disable=SC2086 # words
-		CTT_MARK=$CTT-$file timeout -k 5 "$limit" "$program" ${tests[$file]} 2>&1 </dev/null 9>&-
-		echo "exit code $?"
-	)
+		start=$now
+	done < <(if [[ -e $kept ]]; then cat "$kept"; else play_program "$file"; fi)
 	for test in ${tests[$file]}; do
 		[[ -z ${done_tests[$test]-} ]] || continue
-		fail "$file:$test" "$(since "$start")" <<<"$said($(how_it_ended "$code" "$limit"))"
+		fail "$file:$test" "$(since "$start" "$now")" <<<"$said($(how_it_ended "$code" "$limit"))"
 		said='not run: the program ended before '
 	done
 	[[ $file == unit/* ]] && return
@@ -469,6 +494,7 @@ main() {
 		exit
 	fi
 	prepare
+	play_together
 	for file in ${files[@]+"${files[@]}"}; do
 		run_file "$file"
 	done

@@ -1,4 +1,5 @@
 // SRC: tests/unit/packet.c tests/prog/harness.c -lpthread
+// ALONE
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Two CPUs in one table: the same flow, the same first packet, flows that come and go under each
