@@ -552,16 +552,22 @@ size_t dump(struct ct_flow *flows, size_t max)
 	size_t n = 0;
 
 	for (int family = 0; family < 2; family++) {
+		__u32 first;
+		int more;
+
 		memset(&d, 0, sizeof(d));
 		do {
 			d.m.family = family;
-			control(skel->progs.ct_ctl_dump, &d.m, sizeof(d));
+			first = d.m.first;
+			more = control(skel->progs.ct_ctl_dump, &d.m, sizeof(d));
+			if (more && !d.m.count && d.m.first == first)
+				return DUMP_STOPPED; /* somebody owns that flow */
 			if (d.m.count > CT_DUMP_FLOWS)
 				die("dump says %u flows", d.m.count);
 			for (__u32 i = 0; i < d.m.count; i++, n++)
 				if (n < max)
 					flows[n] = d.flows[i];
-		} while (d.m.first);
+		} while (more);
 	}
 	return n;
 }

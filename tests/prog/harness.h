@@ -112,7 +112,8 @@ void sweep_unconfirmed(void);
 long flush(enum ct_end reason);
 /* One call of the flush of IPv4's table, which stops where a listener has no room. */
 void flush_once(enum ct_end reason);
-/* Every flow that dump shows, into `flows`; how many. */
+/* Every flow that dump shows, into `flows`; how many; or that it stopped at one which somebody owns. */
+#define DUMP_STOPPED ((size_t)-1)
 size_t dump(struct ct_flow *flows, size_t max);
 /* Elements of the maps themselves. */
 size_t table_elements(void);
