@@ -23,6 +23,7 @@ enum ct_event_type {
 	CT_EVENTS(X)
 #undef X
 	CT_EV_MAX,
+	CT_EV_SYNC = 0xffff, /* in no ring: a flow of the table, as `events --sync` tells it */
 };
 
 /* A packet that was refused: what INVALID tells of it besides its tuple. TCP's fields are else 0. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -294,10 +295,10 @@ static uint64_t give_back(struct listener *l)
 
 	if (!still_there(l->dir)) {
 		close(l->dir);
-		return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+		return listener_lost(l);
 	}
 	clear_place(&l->all, l->slot);
-	lost = __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+	lost = listener_lost(l);
 	update_listening(&l->all);
 	leave_place(&l->all, l->slot, l->dir);
 	return lost;
@@ -359,25 +360,68 @@ int listener_poll(struct listener *l, int timeout_ms)
 	return -ENODATA;
 }
 
+uint64_t listener_at(const struct listener *l)
+{
+	return __atomic_load_n(l->read_to, __ATOMIC_ACQUIRE);
+}
+
+uint64_t listener_written(const struct listener *l)
+{
+	return __atomic_load_n(l->written_to, __ATOMIC_ACQUIRE);
+}
+
+uint64_t listener_lost(const struct listener *l)
+{
+	return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+}
+
+void listener_ask(struct listener *l, uint32_t mask)
+{
+	if (!listener_stands(l))
+		return; /* the place may be another's by now */
+	__atomic_store_n(&l->all.map->slot[l->slot].mask, mask, __ATOMIC_SEQ_CST);
+	update_listening(&l->all);
+}
+
+bool listener_stands(const struct listener *l)
+{
+	return still_there(l->dir);
+}
+
 /* --- open, close ----------------------------------------------------------------------------- */
 
 static void release(struct listener *l)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
 	ring_buffer__free(l->reader);
+	if (l->read_to)
+		munmap((void *)l->read_to, 2 * page);
 	if (l->ring >= 0)
 		close(l->ring);
 	listeners_close(&l->all);
 }
 
-/* 0 or 1, reported. */
+/*
+ * 0 or 1, reported. The first two pages of a ring are its reader's place and its writers'; libbpf has them, but
+ * does not show them before 1.3.
+ */
 static int make_ring(struct listener *l, uint32_t ring_bytes)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *places;
+
 	l->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_events", 0, 0, ring_bytes, NULL);
 	if (l->ring < 0)
 		return fail(strerror(errno), NULL, "a ring of %u bytes can't be made", ring_bytes);
 	l->reader = ring_buffer__new(l->ring, take_record, l, NULL);
 	if (!l->reader)
 		return fail(strerror(errno), NULL, "the ring can't be read");
+	places = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, l->ring, 0);
+	if (places == MAP_FAILED)
+		return fail(strerror(errno), NULL, "the ring can't be read");
+	l->read_to = (void *)places;
+	l->written_to = (void *)(places + page);
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct listener {
 	int dir;                    /* locked: the slot is ours */
 	int ring;
 	struct ring_buffer *reader;
+	const unsigned long *read_to, *written_to; /* of the ring, as the kernel keeps them */
 	size_t least;               /* bytes of the shortest record that is one; 0: a struct ct_event */
 	uint64_t seq;               /* of the last record */
 	uint64_t lost;              /* reported so far */
@@ -60,6 +61,18 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
  * another -errno for a failure.
  */
 int listener_poll(struct listener *l, int timeout_ms);
+/*
+ * Places in the stream: `listener_at` is where the reading is (while `each` runs, where its record begins),
+ * `listener_written` behind all that any program has written or begun to.
+ */
+uint64_t listener_at(const struct listener *l);
+uint64_t listener_written(const struct listener *l);
+/* Records lost so far, told or not. */
+uint64_t listener_lost(const struct listener *l);
+/* Be told of the types in `mask` from now on. Others may still be in the ring. */
+void listener_ask(struct listener *l, uint32_t mask);
+/* Is it still registered with the instance that it was opened for? */
+bool listener_stands(const struct listener *l);
 /*
  * Unregister, wait until no program can write any more, and hand on what is left in the ring (not
  * if `each` has ended the reading). Releases everything.

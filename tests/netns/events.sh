@@ -186,6 +186,88 @@ test_pairs() {
 }
 none_left() { want_eq "$(ctl count)" 0 "flows"; }
 
+# ---- The table first ----------------------------------------------------------------------------
+
+# churn: for two seconds flows come and, a second later, go; beside them, connections.
+churn() {
+	local -i i
+	start flood in_a traffic -f 1000 flows 10.0.2.1 9 5000 2
+	for i in 1 2 3 4 5; do
+		in_a traffic tcp-get 10.0.2.1 80 1000 >/dev/null
+		in_b ping -c 1 -q 10.0.1.1 >/dev/null
+		start "late$i" ctl events --sync -o json "$@"
+	done
+	finish flood
+}
+
+# Who comes late, and asks for the table, gets it once, whole, and then the changes to it: whatever happens
+# while it is read, who follows the stream has at the end the very table that `list` shows.
+test_sync() {
+	local i want all
+	run ctl attach --max 100000 ra rb
+	serve tcp in_b traffic tcp-serve 80
+	new_flows 1000
+	run ctl set udp_timeout=1
+	churn
+	wait_for 10 only_steady
+	all=$(ctl list -o json 2>/dev/null | events)
+	for i in 1 2 3 4 5; do
+		stop "late$i" INT
+		want_eq "$RC" 0 "exit code of listener $i ($(<"$T/late$i.err"))"
+		want=$(summary "late$i")
+		echo "$want"
+		want_eq "$(jq -c '[.twice, .orphans, .gaps, .lost, .synced - .sync]' <<<"$want")" '[0,0,0,0,0]' \
+			"listener $i: twice, orphans, gaps, lost, synced - sync"
+		want_eq "$(jq -c '[.unpaired, .table]' <<<"$want")" "$(jq -c '[.sync, .table]' <<<"$all")" \
+			"listener $i: flows left, and the table"
+		want_num "$(jq .sync <<<"$want")" -ge 1000 "flows of the table for listener $i"
+		want_eq "$(sed -n '/"type":"synced"/q;p' "$T/late$i.out" | jq -r .type | sort -u)" sync \
+			"events before the table is complete"
+	done
+	run ctl detach --all
+}
+# The first thousand, and five of TCP and ICMP each; the flood's have been swept, too.
+only_steady() { want_eq "$(ctl count)" 1010 "flows"; }
+
+# What --sync prints: flows as `list` does, that they were all, then numbered changes; with -e, FILTER, -n.
+test_sync_formats() {
+	run ctl attach ra rb
+	new_flows 3
+	start json ctl events --sync -o json -n 2
+	start text ctl events --sync -e new,destroy -n 1
+	start some ctl events --sync -e destroy -o json --sport 1025
+	start none ctl events --sync -o json -e update --sport 5
+	wait_for 5 synced json
+	wait_for 5 synced none
+	wait_for 5 synced some
+	wait_for 5 grep -q '3 flow entries' "$T/text.err"
+	new_flows 2 3
+	ends json; ends text
+	run ctl detach --all
+	ends some; ends none
+	want_eq "$(jq -c '[.type, .seq, .count, .flow.original.sport]' "$T/json.out" | xargs)" \
+		'[sync,null,null,1024] [sync,null,null,1025] [sync,null,null,1026] [synced,null,3,null] [new,1,null,1027] [new,2,null,1028]' json
+	want_keys "$(sed -n 1p "$T/json.out")" . type time flow
+	want_match "$(sed -n 1p "$T/text.out")" \
+		"^   \[SYNC\] udp      17 (29|30) $FLOW1 packets=1 bytes=44 \[UNREPLIED\] $FLOW1_REPLY packets=0 bytes=0 mark=0 use=1\$" SYNC
+	want_eq "$(cut -c 1-10 "$T/text.out" | xargs)" '[SYNC] [SYNC] [SYNC] [NEW]' text
+	want_match "$(<"$T/text.err")" '3 flow entries have been shown.*1 flow events have been shown' "summaries"
+	want_eq "$(jq -c '[.type, .flow.original.sport]' "$T/some.out" | xargs)" \
+		'[sync,1025] [synced,null] [destroy,1025]' "-e destroy --sport 1025"
+	want_eq "$(<"$T/none.out")" '{"type":"synced","count":0}' "-e update --sport 5"
+}
+synced() { want_match "$(<"$T/$1.out")" '"type":"synced","count":'; }
+
+# What can't be told without a gap is not told at all: a ring that is too small for what happens meanwhile.
+test_sync_lost() {
+	run ctl attach --max 300000 ra rb
+	RATE=100000 new_flows 100000
+	start flood in_a traffic -f 100000 flows 10.0.2.1 9 100000 2
+	refuses 1 "events: the table can't be told" 'events were lost while it was read .*-b' events --sync -b 4k
+	finish flood
+	run ctl detach --all
+}
+
 # ---- Losses -------------------------------------------------------------------------------------
 
 # A ring that is too small for a reader that pauses loses events, and the stream says how many, where
