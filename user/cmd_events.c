@@ -30,6 +30,11 @@
 #define RING_MOST  (1U << 30)
 #define RING       (16U << 20)
 
+/* A record of a flow, and what a ring takes for it. */
+#define RECORD	     (sizeof(struct ct_event) + 8)
+#define BACKLOG	     65536
+#define BACKLOG_MOST 5000000
+
 #define EVENT_FORMATS (OUT_JSON | OUT_EXTENDED | OUT_ID | OUT_TIMESTAMP | OUT_KTIMESTAMP)
 #define EVENTS_ALL    ((1U << CT_EV_MAX) - 1)
 /* What happens to the table. */
@@ -40,7 +45,7 @@
 /* So long (ms) the end of an upgrade is waited for, which a loader that died may have left undone. */
 #define SYNC_PATIENCE 5000
 
-enum { OPT_SYNC = OPT_LONG };
+enum { OPT_SYNC = OPT_LONG, OPT_RELIABLE, OPT_BACKLOG };
 
 static const struct opt events_options[] = {
 	{ 'e', "event-mask", "TYPE[,...]", "new|update|destroy|invalid|all", "events to follow (default: all)" },
@@ -48,6 +53,8 @@ static const struct opt events_options[] = {
 	{ 'b', "buffer-size", "SIZE", NULL,
 	  "bytes of the ring, a power of two (default: 16M)" },
 	{ OPT_SYNC, "sync", NULL, NULL, "begin with the flows that are there" },
+	{ OPT_RELIABLE, "reliable", NULL, NULL, "lose no destroy: keep what the ring has no room for" },
+	{ OPT_BACKLOG, "backlog", "N", NULL, "so many at most (with --reliable; default: 65536)" },
 	{ 0 },
 };
 
@@ -57,6 +64,8 @@ struct following {
 	unsigned int formats;
 	uint32_t mask;       /* 1 << enum ct_event_type */
 	uint32_t ring_bytes;
+	bool reliable;
+	uint64_t backlog;    /* events; 0: not said */
 	uint64_t wanted;     /* events to show; 0: no end */
 	uint64_t shown, lost;
 	bool sync;           /* the table is wanted, and has not been told yet */
@@ -140,11 +149,38 @@ static int parse_option(struct following *f, int id, const char *value)
 	case OPT_SYNC:
 		f->sync = true;
 		return 0;
+	case OPT_RELIABLE:
+		f->reliable = true;
+		return 0;
+	case OPT_BACKLOG:
+		if (number_parse(value, 1, BACKLOG_MOST, &f->backlog))
+			return 0;
+		return usage_error("not a number from 1 to 5000000", "--backlog %s", value);
 	case 'o':
 		return out_parse(value, EVENT_FORMATS, &f->formats);
 	default:
 		return filter_option(&f->filter, id, value);
 	}
+}
+
+/* What is said of the backlog: does it go together? 0 or 2, reported. */
+static int check_backlog(const struct following *f)
+{
+	if (f->backlog && !f->reliable)
+		return usage_error("is for reliable listeners", "--backlog without --reliable");
+	if (f->reliable && !(f->mask & 1U << CT_EV_DESTROY))
+		return usage_error("is about destroy, which -e leaves out", "--reliable");
+	return 0;
+}
+
+/* A ring that has room for so many events, whatever else: the byte too much is what a ring keeps free. */
+static uint32_t backlog_bytes(const struct following *f)
+{
+	uint64_t bytes = RING_LEAST, need = (f->backlog ?: BACKLOG) * RECORD + 1;
+
+	while (f->reliable && bytes < need)
+		bytes *= 2;
+	return f->reliable ? (uint32_t)bytes : 0;
 }
 
 /* --- output ----------------------------------------------------------------------------------- */
@@ -354,13 +390,13 @@ static void await_upgrade(const struct instance *in, struct ct_epoch *e)
 
 /*
  * Read the table and what happens to it, up to a place of the stream. 0: f->table is the table there;
- * -EAGAIN: it may not be, for something was lost, or other programs have taken over; -ESTALE: it is
- * another instance's; else as take_ring().
+ * -EAGAIN: it may not be, for something was lost or went past the ring, or other programs have taken over;
+ * -ESTALE: it is another instance's; else as take_ring().
  */
 static int read_table(struct following *f, const struct instance *in)
 {
 	struct ct_epoch before = {}, after = {};
-	uint64_t lost = listener_lost(f->listener);
+	uint64_t lost = listener_lost(f->listener), kept = listener_kept(f->listener);
 	struct table t;
 	int err;
 
@@ -381,7 +417,8 @@ static int read_table(struct following *f, const struct instance *in)
 	f->place = listener_written(f->listener);
 	if (instance_epoch(in, &after))
 		return -ENODATA;
-	if (listener_lost(f->listener) != lost || after.now != before.now) {
+	if (listener_lost(f->listener) != lost || listener_kept(f->listener) != kept ||
+	    after.now != before.now) {
 		f->place = UINT64_MAX;
 		return -EAGAIN;
 	}
@@ -474,7 +511,7 @@ static void note_silence(const struct instance *in)
 
 static int follow_instance(struct following *f, const struct instance *in)
 {
-	struct listener l = {};
+	struct listener l = { .backlog_bytes = backlog_bytes(f) };
 	bool drain = false;
 	int code;
 
@@ -520,6 +557,9 @@ int cmd_events(struct instance *in, int argc, char **argv)
 		return code;
 	if (!f.mask)
 		f.mask = EVENTS_ALL;
+	code = check_backlog(&f);
+	if (code)
+		return code;
 	if (instance_open(in))
 		return 1;
 	priv_settle();

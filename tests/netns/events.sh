@@ -321,6 +321,72 @@ test_stopped_listener() {
 	want_detached
 }
 
+# A reliable listener with a small ring that is stopped: each of 100,000 flows that end meanwhile is told of
+# as destroyed, once. It is stopped again and again while others come and go: whatever is told of a flow is so
+# in its order, and what is lost are other events, all of them accounted for.
+test_reliable() {
+	local all
+	run ctl attach --max 200000 ra rb
+	start reliable ctl events -e new,destroy -o json -b 64k --reliable --backlog 100000
+	start plain ctl events -e destroy -o json -b 64k
+	wait_for 5 listening 2
+	kill -STOP "${STARTED[reliable]}" "${STARTED[plain]}"
+	new_flows 100000
+	run ctl flush
+	kill -CONT "${STARTED[reliable]}" "${STARTED[plain]}"
+	wait_for 20 lines_of reliable 100000
+	run ctl set udp_timeout=1
+	start flood in_a traffic -f 100000 flows 10.0.2.1 9 10000 1.5
+	while running flood || (($(ctl count) > 0)); do
+		kill -STOP "${STARTED[reliable]}"
+		sleep 0.1 # it is to be stopped for a while: there is nothing to wait for
+		kill -CONT "${STARTED[reliable]}"
+		ctl count >/dev/null
+	done
+	finish flood
+	run ctl detach --all
+	ends reliable; ends plain
+	all=$(summary reliable)
+	echo "$all"
+	summary plain
+	want_eq "$(jq -c '[.destroy, .reasons.flushed, .gaps, .twice, .unpaired]' <<<"$all")" \
+		'[115000,100000,0,0,0]' "destroyed, of these flushed, gaps, twice, unpaired"
+	want_eq "$(jq -c '[.new + .lost, .orphans - .lost]' <<<"$all")" '[115000,0]' \
+		"new or lost; destroyed without a new, but for those lost"
+	want_num "$(jq .reasons.timeout <<<"$all")" -ge 10000 "timed out"
+	want_num "$(jq .new <<<"$all")" -ge 600 "new"
+	want_num "$(summary plain | jq .destroy)" -lt 100000 "destroyed, without a backlog"
+}
+
+# A backlog that is too small: as many as it takes are told, the others are lost, counted, and placed. That of
+# a listener that died goes with its ring.
+test_small_backlog() {
+	local all
+	run ctl attach --max 20000 ra rb
+	start reliable ctl events -e new,destroy -o json -b 4k --reliable --backlog 1000
+	wait_for 5 listening 1
+	kill -STOP "${STARTED[reliable]}"
+	new_flows 10000
+	run ctl flush
+	want_match "$ERR" 'does not read: [0-9]+ events are lost' "what flush says"
+	kill -CONT "${STARTED[reliable]}"
+	wait_for 5 lines_of reliable 1000
+	new_flows 5 10000
+	start dead ctl events --reliable
+	wait_for 5 listening 2
+	want_eq "$(bpftool -j map dump pinned "$(pins)/backlogs" | jq length)" 2 "backlogs"
+	stop dead KILL
+	run ctl flush
+	want_eq "$(bpftool -j map dump pinned "$(pins)/backlogs" | jq length)" 1 "backlogs when one has died"
+	run ctl detach --all
+	ends reliable
+	all=$(summary reliable)
+	echo "$all"
+	want_num "$(jq .destroy <<<"$all")" -ge 1005 "destroyed"
+	want_num "$(jq .destroy <<<"$all")" -lt 5000 "destroyed"
+	want_eq "$(jq '.new + .destroy + .lost' <<<"$all") $(jq '.gaps' <<<"$all")" "20010 0" "told or lost, gaps"
+}
+
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }'; }
 
 # ---- Slots --------------------------------------------------------------------------------------

@@ -749,10 +749,41 @@ void listen_end(__u32 slot)
 	put_mask(slot, 0);
 }
 
+static struct listener backlogs[CT_LISTENERS];
+
+void listen_keep(__u32 slot, __u32 size)
+{
+	struct listener *l = &backlogs[slot];
+
+	if (l->reader) {
+		bpf_map_delete_elem(map_fd(skel->maps.backlogs), &slot);
+		ring_buffer__free(l->reader);
+		close(l->ring);
+		memset(l, 0, sizeof(*l));
+	}
+	if (!size)
+		return;
+	l->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_test_backlog", 0, 0, size, NULL);
+	l->reader = l->ring < 0 ? NULL : ring_buffer__new(l->ring, take, l, NULL);
+	if (!l->reader)
+		die("a backlog of %u bytes: %s", size, strerror(errno));
+	put(skel->maps.backlogs, &slot, &l->ring);
+}
+
+static size_t take_from(struct listener *l, struct ct_event *events, size_t max);
+
+size_t listen_take_kept(__u32 slot, struct ct_event *events, size_t max)
+{
+	return take_from(&backlogs[slot], events, max);
+}
+
 size_t listen_take(__u32 slot, struct ct_event *events, size_t max)
 {
-	struct listener *l = &listeners[slot];
+	return take_from(&listeners[slot], events, max);
+}
 
+static size_t take_from(struct listener *l, struct ct_event *events, size_t max)
+{
 	l->events = events;
 	l->max = max;
 	l->n = 0;
