@@ -40,22 +40,6 @@ static __always_inline __u64 ct_ring_room(void *ring)
 	return size - bpf_ringbuf_query(ring, CT_RB_AVAIL_DATA);
 }
 
-/* Room for a record of a reliable listener; see the top. */
-static __always_inline struct ct_event *ct_event_reserve(void *ring, __u32 i, __u32 type)
-{
-	void *backlog = bpf_map_lookup_elem(&backlogs, &i);
-	struct ct_event *ev;
-
-	if (!backlog) /* it is being registered, or leaves */
-		return bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
-	if (!bpf_ringbuf_query(backlog, CT_RB_AVAIL_DATA)) {
-		ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
-		if (ev)
-			return ev;
-	}
-	return type == CT_EV_DESTROY ? bpf_ringbuf_reserve(backlog, sizeof(*ev), 0) : NULL;
-}
-
 /* A record of this type in the ring of listener `i`, if it wants one and has room; or NULL. */
 static __always_inline struct ct_event *ct_event_begin(struct ct_listener *l, __u32 i, __u32 type,
 						       __u32 reason, __u64 now, __u64 time)
@@ -69,14 +53,28 @@ static __always_inline struct ct_event *ct_event_begin(struct ct_listener *l, __
 	ring = bpf_map_lookup_elem(&listeners, &i);
 	if (!ring)
 		return NULL;
-	if (unlikely(mask & CT_LISTEN_RELIABLE) && type != CT_EV_INVALID)
-		ev = ct_event_reserve(ring, i, type);
-	else
-		ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
+	if (unlikely(mask & CT_LISTEN_RELIABLE) && type != CT_EV_INVALID) {
+		void *backlog = bpf_map_lookup_elem(&backlogs, &i);
+
+		/* Not a function of its own: 6.1 forgets that what has been found not to be NULL is not. */
+		if (backlog) { /* else it is being registered, or leaves */
+			if (!bpf_ringbuf_query(backlog, CT_RB_AVAIL_DATA)) {
+				ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
+				if (ev)
+					goto found;
+			}
+			if (type != CT_EV_DESTROY)
+				goto lost;
+			ring = backlog;
+		}
+	}
+	ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
 	if (!ev) {
+lost:
 		__sync_fetch_and_add(&l->lost, 1);
 		return NULL;
 	}
+found:
 	ev->type = type;
 	ev->length = sizeof(*ev);
 	ev->reason = reason;
