@@ -409,6 +409,8 @@ static int read_table(struct following *f, const struct instance *in)
 	f->from = listener_written(f->listener);
 	if (!err)
 		err = walk_table(f, &t);
+	if (!err && !listener_stands(f->listener))
+		err = -ENODATA; /* perhaps those were the flows of another build's programs */
 	if (!err)
 		read_table_clock(f, &t);
 	table_close(&t);

@@ -445,17 +445,26 @@ uint64_t listener_lost(const struct listener *l)
 	return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
 }
 
+/*
+ * Not if it has been sent away meanwhile, by one who took its mask: what programs write from then on is for
+ * readers of another build.
+ */
 void listener_ask(struct listener *l, uint32_t mask)
 {
-	if (!listener_stands(l))
-		return; /* the place may be another's by now */
-	__atomic_store_n(&l->all.map->slot[l->slot].mask, mask | reliable(l), __ATOMIC_SEQ_CST);
+	struct ct_listener *mine = &l->all.map->slot[l->slot];
+	uint32_t old = __atomic_load_n(&mine->mask, __ATOMIC_SEQ_CST);
+
+	if (!old || !listener_stands(l) ||
+	    !__atomic_compare_exchange_n(&mine->mask, &old, mask | reliable(l), false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return;
 	update_listening(&l->all);
 }
 
 bool listener_stands(const struct listener *l)
 {
-	return still_there(l->dir);
+	return still_there(l->dir) &&
+	       !__atomic_load_n(&l->all.map->slot[l->slot].closed, __ATOMIC_ACQUIRE);
 }
 
 /* --- open, close ----------------------------------------------------------------------------- */

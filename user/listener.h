@@ -81,7 +81,7 @@ uint64_t listener_kept(const struct listener *l);
 uint64_t listener_lost(const struct listener *l);
 /* Be told of the types in `mask` from now on. Others may still be in the ring. */
 void listener_ask(struct listener *l, uint32_t mask);
-/* Is it still registered with the instance that it was opened for? */
+/* Is it still registered with the instance that it was opened for, and will there be more to read? */
 bool listener_stands(const struct listener *l);
 /*
  * Unregister, wait until no program can write any more, and hand on what is left in the ring (not

@@ -20,7 +20,7 @@ rounds=${1:-10}
 if [[ -z ${CTT_BUILT-} ]]; then
 	tests/run.sh -b netns || exit 2
 	exec 9</run/lock # as tests/run.sh: one at a time
-	flock 9
+	flock -n 9 || { echo "waiting for another run of the tests to end" && flock 9; }
 fi
 tool events
 T=$(mktemp -d)
