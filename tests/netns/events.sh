@@ -392,6 +392,25 @@ test_small_backlog() {
 	want_eq "$(jq '.new + .destroy + .lost' <<<"$all") $(jq '.gaps' <<<"$all")" "20010 0" "told or lost, gaps"
 }
 
+# The backlog of a listener that is stopped survives an upgrade, and another table.
+test_backlog_upgraded() {
+	run ctl attach --max 20000 ra rb
+	start reliable ctl events -e destroy -o json -b 4k --reliable
+	wait_for 5 listening 1
+	kill -STOP "${STARTED[reliable]}"
+	new_flows 1000
+	run ctl flush
+	run ctl upgrade
+	new_flows 500 1000
+	run ctl set max=30000
+	run ctl flush
+	kill -CONT "${STARTED[reliable]}"
+	run ctl detach --all
+	ends reliable
+	want_eq "$(summary reliable | jq -c '[.destroy, .reasons.flushed, .lost, .gaps]')" '[1500,1500,0,0]' \
+		"destroyed, flushed, lost, gaps"
+}
+
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }'; }
 
 # ---- Slots --------------------------------------------------------------------------------------
