@@ -108,16 +108,18 @@ struct ct_ctl_walk {
 	__u32 limit;
 	__u32 end;
 	__u32 hz;
-	__u32 all; /* dump: what is past its time, too */
+	__u16 all;  /* dump: what is past its time, too */
+	__u16 busy; /* the flow of this slot could not be had: somebody owns it for long */
 	__u64 now;
 };
 
 /* Own the flow of a slot, if one is there and it lives; its tuple, as it began, into *original. */
-static __always_inline struct ct_entry *ct_ctl_own_slot(const struct ct_ctl_walk *walk, __u32 slot,
+static __always_inline struct ct_entry *ct_ctl_own_slot(struct ct_ctl_walk *walk, __u32 slot,
 							struct ct_tuple *original)
 {
 	struct ct_entry *e;
 	__u32 hash;
+	int err;
 
 	if (ct_hint_read(walk->engine, slot) >> 6 == CT_HINT_FREE)
 		return NULL;
@@ -130,8 +132,9 @@ static __always_inline struct ct_entry *ct_ctl_own_slot(const struct ct_ctl_walk
 		key.pad = 0;
 		hash = ct_hash_words((void *)&key, 4, ct_salt);
 		e = bpf_map_lookup_elem(&ct4, &key);
-		if (!e || ct_own(e, hash))
-			return NULL;
+		err = e ? ct_own(e, hash) : -CT_ENOENT;
+		if (err)
+			goto not_had;
 		ct_tuple_of_key4(original, &key, e->swapped & 1);
 	} else {
 		struct ct_key6 *kept = bpf_map_lookup_elem(&index6, &slot), key;
@@ -142,17 +145,24 @@ static __always_inline struct ct_entry *ct_ctl_own_slot(const struct ct_ctl_walk
 		key.pad = 0;
 		hash = ct_hash_words((void *)&key, 10, ct_salt);
 		e = bpf_map_lookup_elem(&ct6, &key);
-		if (!e || ct_own(e, hash))
-			return NULL;
+		err = e ? ct_own(e, hash) : -CT_ENOENT;
+		if (err)
+			goto not_had;
 		ct_tuple_of_key6(original, &key, e->swapped & 1);
 	}
 	if (e->slot == slot && (walk->all || !ct_expired(e, walk->now)))
 		return e;
 	ct_release(e); /* the slot has changed hands, or the flow is over */
 	return NULL;
+not_had:
+	walk->busy = err == -CT_EBUSY;
+	return NULL;
 }
 
-/* Copy the flow of a slot behind the message. */
+/*
+ * Copy the flow of a slot behind the message. At one that can't be had the walk stops: a flow that lives is
+ * not to be missed, and whoever runs us can wait.
+ */
 static long ct_ctl_dump_slot(__u32 i, void *ctx)
 {
 	struct ct_ctl_walk *walk = ctx;
@@ -162,7 +172,10 @@ static long ct_ctl_dump_slot(__u32 i, void *ctx)
 	(void)i;
 	if (walk->at >= walk->used || walk->count >= CT_DUMP_FLOWS)
 		return 1;
-	e = ct_ctl_own_slot(walk, walk->at++, &flow.tuple);
+	e = ct_ctl_own_slot(walk, walk->at, &flow.tuple);
+	if (walk->busy)
+		return 1;
+	walk->at++;
 	if (!e)
 		return 0;
 	flow.entry = *e;

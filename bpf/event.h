@@ -6,29 +6,75 @@
  * A listener numbers what it reads. `lost` in each record is the listener's count of losses so
  * far, taken before the record is reserved; two CPUs may take their ring space in the other order,
  * so a reader counts a rise and ignores a fall.
+ *
+ * Reliable listeners
+ * ------------------
+ * nf_conntrack keeps an entry whose DESTROY nobody took on a list of the dying, and tries again. Here the entry
+ * goes at once, with its slot and its key, and the record is kept: in a second ring, the listener's backlog,
+ * which is as large as it wished. It takes DESTROYs only, when the first ring has no room for them; and as long as
+ * there is something in it, DESTROYs go there, and other events are lost, as they would be without
+ * it. What does not fit there either is lost, counted and placed as any other.
+ *
+ * So the events of a flow stay in their order, if the reader takes whatever was in the first ring when it
+ * looked into the second, before it takes what it saw there (user/listener.c):
+ *   - one in the first ring, and then one in the second: the writers of both owned the flow, the second
+ *     after the first. Who sees the second record finds the first one written.
+ *   - one in the second ring, and then one in the first: its writer saw the second ring empty, after the
+ *     DESTROY had been put there, for he followed it (it was his flow's, or an earlier one's of the
+ *     same key). So the DESTROY had been read by then.
+ * Two flows that have nothing to do with each other may be told of in another order than things happened, as
+ * by two CPUs at any time.
  */
 #ifndef EVENT_H
 #define EVENT_H
 
 #include "maps.h"
 
+#define CT_RB_AVAIL_DATA 0
+#define CT_RB_RING_SIZE	 1
+
+static __always_inline __u64 ct_ring_room(void *ring)
+{
+	__u64 size = bpf_ringbuf_query(ring, CT_RB_RING_SIZE);
+
+	return size - bpf_ringbuf_query(ring, CT_RB_AVAIL_DATA);
+}
+
 /* A record of this type in the ring of listener `i`, if it wants one and has room; or NULL. */
 static __always_inline struct ct_event *ct_event_begin(struct ct_listener *l, __u32 i, __u32 type,
 						       __u32 reason, __u64 now, __u64 time)
 {
+	__u32 mask = READ_ONCE(l->mask);
 	struct ct_event *ev;
 	void *ring;
 
-	if (!(READ_ONCE(l->mask) & (1U << (type & 31))))
+	if (!(mask & (1U << (type & 31))))
 		return NULL;
 	ring = bpf_map_lookup_elem(&listeners, &i);
 	if (!ring)
 		return NULL;
+	if (unlikely(mask & CT_LISTEN_RELIABLE) && type != CT_EV_INVALID) {
+		void *backlog = bpf_map_lookup_elem(&backlogs, &i);
+
+		/* Not a function of its own: 6.1 forgets that what has been found not to be NULL is not. */
+		if (backlog) { /* else it is being registered, or leaves */
+			if (!bpf_ringbuf_query(backlog, CT_RB_AVAIL_DATA)) {
+				ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
+				if (ev)
+					goto found;
+			}
+			if (type != CT_EV_DESTROY)
+				goto lost;
+			ring = backlog;
+		}
+	}
 	ev = bpf_ringbuf_reserve(ring, sizeof(*ev), 0);
 	if (!ev) {
+lost:
 		__sync_fetch_and_add(&l->lost, 1);
 		return NULL;
 	}
+found:
 	ev->type = type;
 	ev->length = sizeof(*ev);
 	ev->reason = reason;
@@ -120,30 +166,35 @@ static __always_inline void ct_event(enum ct_event_type type, enum ct_end reason
 		ct_event_send(type, reason, original, e, now);
 }
 
-/* The least room left in any listener's ring, in bytes; what a flush heeds. */
+/* The least room for DESTROYs in what any listener has, in bytes; what a flush heeds. */
 static __always_inline __u64 ct_event_room(void)
 {
 	struct ct_listeners *ls = ct_listeners();
-	__u64 room = ~0ULL;
+	__u64 least = ~0ULL;
 
 	if (!ls)
-		return room;
+		return least;
 	for (int i = 0; i < CT_LISTENERS; i++) {
 		__u32 key = i; /* a counter whose address is taken is forgotten: "infinite loop" */
-		__u64 used, size;
-		void *ring;
+		__u32 mask = READ_ONCE(ls->slot[i].mask);
+		void *ring, *backlog;
+		__u64 room;
 
-		if (!(READ_ONCE(ls->slot[i].mask) & (1U << CT_EV_DESTROY)))
+		if (!(mask & (1U << CT_EV_DESTROY)))
 			continue;
 		ring = bpf_map_lookup_elem(&listeners, &key);
 		if (!ring)
 			continue;
-		size = bpf_ringbuf_query(ring, 1 /* BPF_RB_RING_SIZE */);
-		used = bpf_ringbuf_query(ring, 0 /* BPF_RB_AVAIL_DATA */);
-		if (size - used < room)
-			room = size - used;
+		room = ct_ring_room(ring);
+		backlog = mask & CT_LISTEN_RELIABLE ? bpf_map_lookup_elem(&backlogs, &key) : NULL;
+		if (backlog && bpf_ringbuf_query(backlog, CT_RB_AVAIL_DATA))
+			room = 0;
+		if (backlog)
+			room += ct_ring_room(backlog);
+		if (room < least)
+			least = room;
 	}
-	return room;
+	return least;
 }
 
 #endif

@@ -170,6 +170,20 @@ struct {
 	});
 } listeners SEC(".maps");
 
+/*
+ * A second ring of each reliable listener, its backlog; made, registered and removed by it as the first, and
+ * gone with it. Read in event.h, which argues the order of what is in the two.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, CT_LISTENERS);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, 4096);
+	});
+} backlogs SEC(".maps");
+
 /* Masks (written by the listeners) and counts (atomics of the programs), see struct ct_listeners. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -171,7 +171,8 @@ struct ct_ctl {
 	__u8 eth[14];
 	__u8 family; /* 0: IPv4 index, 1: IPv6 index */
 	__u8 reason; /* delete, flush: enum ct_end; adopt: enum ct_adopt */
-	__u32 first; /* dump, flush: slot to begin with; on return the slot to go on with */
+	__u32 first; /* dump, flush: slot to begin with; on return the slot to go on with, if the program
+		      * returned 1. A dump that has not got on waits for somebody who owns that flow */
 	__u32 count; /* adopt: flows behind the message; on return: flows dumped, deleted, ... */
 	__u32 full;  /* dump: show what is past its time, too; flush: go on although a ring is full; on
 		      * return of a flush: it stopped for that; of an adopt: flows that found no room */

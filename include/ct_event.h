@@ -23,6 +23,7 @@ enum ct_event_type {
 	CT_EVENTS(X)
 #undef X
 	CT_EV_MAX,
+	CT_EV_SYNC = 0xffff, /* in no ring: a flow of the table, as `events --sync` tells it */
 };
 
 /* A packet that was refused: what INVALID tells of it besides its tuple. TCP's fields are else 0. */
@@ -56,6 +57,9 @@ struct ct_event {
 /* As many listeners as there are bits in a type's mask of them. */
 #define CT_LISTENERS 8
 
+/* In a listener's mask: DESTROYs that its ring has no room for go into its backlog. */
+#define CT_LISTEN_RELIABLE 0x80000000U
+
 /*
  * One per listener. The slot's owner writes `mask`; programs add to the rest with atomics, because
  * every CPU does.
@@ -63,7 +67,7 @@ struct ct_event {
 struct ct_listener {
 	__u64 delivered;
 	__u64 lost;
-	__u32 mask; /* 1 << enum ct_event_type; 0: nobody listens */
+	__u32 mask; /* 1 << enum ct_event_type, and CT_LISTEN_RELIABLE; 0: nobody listens */
 	__u32 closed; /* not 0: nothing follows what is in the ring; see user/listener.c */
 };
 

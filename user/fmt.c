@@ -100,6 +100,8 @@ const char *fmt_state(const struct ct_flow *flow)
 
 const char *fmt_event_type(uint16_t type)
 {
+	if (type == CT_EV_SYNC)
+		return "sync";
 	return type < CT_EV_MAX ? event_types[type] : NULL;
 }
 
@@ -384,7 +386,7 @@ static char *put_directions(char *p, const struct ct_flow *flow, bool counted)
 /*
  * A flow, or what an event says of it (`ev`, else NULL). The differences between the two are
  * those of conntrack(8): counters in an event only when the flow is destroyed, no timeout when
- * there is none left, mark only if it has one, no use count.
+ * there is none left, mark only if it has one, no use count. A flow of the table is as in `list`.
  */
 static char *put_flow(char *p, const struct ct_flow *flow, const struct ct_clock *clock,
 		      unsigned int formats, const struct ct_event *ev)
@@ -473,6 +475,8 @@ char *fmt_event(char *p, const struct ct_event *ev, const char *dev, const struc
 		p = put_digits(put(p, "."), wall_ns % NSEC_PER_SEC / 1000, 6);
 		p = put(p, "]\t");
 	}
+	if (ev->type == CT_EV_SYNC)
+		return put_flow(put(p, "   [SYNC] "), &ev->flow, clock, formats, NULL);
 	if (ev->type < CT_EV_MAX)
 		p = put(p, event_tags[ev->type]);
 	if (ev->type == CT_EV_INVALID)

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,10 +123,15 @@ static void update_listening(const struct listeners *ls)
 
 /*
  * Nobody listens at this place, which we own. After the delete no program has the ring any more:
- * the kernel waits for those in flight when an element of a map of maps goes.
+ * the kernel waits for those in flight when an element of a map of maps goes. Most have no backlog, and
+ * need not wait for it to go; a DESTROY that comes between its end and the mask's goes into the ring.
  */
 static void clear_place(const struct listeners *ls, unsigned int slot)
 {
+	__u32 id;
+
+	if (ls->backlogs >= 0 && !bpf_map_lookup_elem(ls->backlogs, &slot, &id))
+		bpf_map_delete_elem(ls->backlogs, &slot);
 	__atomic_store_n(&ls->map->slot[slot].mask, 0, __ATOMIC_SEQ_CST);
 	bpf_map_delete_elem(ls->rings, &slot);
 }
@@ -150,6 +157,8 @@ static void listeners_close(struct listeners *ls)
 {
 	if (ls->rings >= 0)
 		close(ls->rings);
+	if (ls->backlogs >= 0)
+		close(ls->backlogs);
 	if (ls->dir >= 0)
 		close(ls->dir);
 	mapped_release(ls->map, sizeof(*ls->map));
@@ -158,11 +167,12 @@ static void listeners_close(struct listeners *ls)
 /* 0 or 1, reported. */
 static int listeners_open(struct listeners *ls, const struct instance *in)
 {
-	*ls = (struct listeners){ .rings = -1 };
+	*ls = (struct listeners){ .rings = -1, .backlogs = -1 };
 	ls->dir = open(in->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ls->dir < 0)
 		return errno == ENOENT ? instance_gone() : fail(strerror(errno), NULL, "%s", in->dir);
 	ls->rings = instance_need(in, "listeners");
+	ls->backlogs = instance_fd(in, "backlogs");
 	if (ls->rings >= 0)
 		ls->map = mapped(in, "listener_state", sizeof(*ls->map));
 	if (ls->map)
@@ -263,8 +273,13 @@ static int claim_place(struct listener *l)
 		    "%d listeners", CT_LISTENERS);
 }
 
+static uint32_t reliable(const struct listener *l)
+{
+	return l->backlog_bytes ? CT_LISTEN_RELIABLE : 0;
+}
+
 /*
- * Begin from zero, with nothing of who had the place before. The ring comes last: without one an
+ * Begin from zero, with nothing of who had the place before. The ring comes last (after the backlog): without one an
  * event is neither delivered nor lost. That the instance has ended is never taken back: it may have
  * while we registered.
  */
@@ -276,9 +291,11 @@ static int register_ring(struct listener *l, uint32_t mask)
 	__atomic_fetch_and(&mine->closed, CLOSED_FOR_GOOD, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->delivered, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&mine->lost, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&mine->mask, mask, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&mine->mask, mask | reliable(l), __ATOMIC_SEQ_CST);
 	update_listening(&l->all);
-	if (bpf_map_update_elem(l->all.rings, &l->slot, &l->ring, BPF_ANY))
+	if ((l->backlog_bytes &&
+	     bpf_map_update_elem(l->all.backlogs, &l->slot, &l->backlog.fd, BPF_ANY)) ||
+	    bpf_map_update_elem(l->all.rings, &l->slot, &l->ring.fd, BPF_ANY))
 		return fail(strerror(errno), NULL, "the ring can't be registered");
 	return 0;
 }
@@ -294,10 +311,10 @@ static uint64_t give_back(struct listener *l)
 
 	if (!still_there(l->dir)) {
 		close(l->dir);
-		return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+		return listener_lost(l);
 	}
 	clear_place(&l->all, l->slot);
-	lost = __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+	lost = listener_lost(l);
 	update_listening(&l->all);
 	leave_place(&l->all, l->slot, l->dir);
 	return lost;
@@ -340,45 +357,166 @@ static void last_losses(struct listener *l, uint64_t lost)
 		l->each(NULL, l->seq, missing, l->arg);
 }
 
+/* Stop reading the backlog at backlog_end, which may be in the middle of it. */
+static int take_kept(void *ctx, void *data, size_t size)
+{
+	struct listener *l = ctx;
+	/* A record takes 8 bytes more, and multiples of 8. */
+	unsigned long next = __atomic_load_n(l->backlog.read, __ATOMIC_ACQUIRE) + ((size + 15) & ~7UL);
+	int err = take_record(ctx, data, size);
+
+	return err ? err : next >= l->backlog_end ? -EXFULL : 0;
+}
+
+/*
+ * Read what is there, in the order of each flow (bpf/event.h): before a record of the backlog all that was in the
+ * ring when that was seen. If one there is yet to be finished, the backlog waits. The number read, or -errno.
+ */
+static int consume(struct listener *l)
+{
+	unsigned long place, end;
+	int n, kept = 0;
+
+	if (!l->backlog_bytes)
+		return ring_buffer__consume(l->ring.reader);
+	end = __atomic_load_n(l->backlog.written, __ATOMIC_ACQUIRE);
+	place = __atomic_load_n(l->ring.written, __ATOMIC_ACQUIRE);
+	n = ring_buffer__consume(l->ring.reader);
+	if (n < 0 || listener_at(l) < place ||
+	    __atomic_load_n(l->backlog.read, __ATOMIC_ACQUIRE) >= end)
+		return n;
+	l->backlog_end = end;
+	kept = ring_buffer__consume(l->backlog.reader);
+	if (kept == -EXFULL)
+		return n + 1;
+	return kept < 0 ? kept : n + kept;
+}
+
+/* Wait until something is there. 0 or -errno; 0 also when nothing came. */
+static int await(struct listener *l, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = ring_buffer__epoll_fd(l->ring.reader), .events = POLLIN },
+		{ .fd = l->backlog_bytes ? ring_buffer__epoll_fd(l->backlog.reader) : -1,
+		  .events = POLLIN },
+	};
+
+	return poll(fds, 2, timeout_ms) < 0 ? -errno : 0;
+}
+
 int listener_poll(struct listener *l, int timeout_ms)
 {
 	const struct ct_listener *mine = &l->all.map->slot[l->slot];
-	int n = ring_buffer__poll(l->reader, timeout_ms);
+	int n = await(l, timeout_ms);
 	bool closed;
 
+	if (!n)
+		n = consume(l);
 	if (n == -EINTR)
 		return 0;
 	if (n)
 		return n;
 	/* Whoever closes does so after the last record: what is read from here on is all of it. */
 	closed = __atomic_load_n(&mine->closed, __ATOMIC_ACQUIRE) || !still_there(l->dir);
-	n = ring_buffer__consume(l->reader);
+	n = consume(l);
 	if (n || !closed)
 		return n;
 	last_losses(l, __atomic_load_n(&mine->lost, __ATOMIC_ACQUIRE));
 	return -ENODATA;
 }
 
+uint64_t listener_at(const struct listener *l)
+{
+	return __atomic_load_n(l->ring.read, __ATOMIC_ACQUIRE);
+}
+
+uint64_t listener_written(const struct listener *l)
+{
+	return __atomic_load_n(l->ring.written, __ATOMIC_ACQUIRE);
+}
+
+uint64_t listener_kept(const struct listener *l)
+{
+	return l->backlog_bytes ? __atomic_load_n(l->backlog.written, __ATOMIC_ACQUIRE) : 0;
+}
+
+uint64_t listener_lost(const struct listener *l)
+{
+	return __atomic_load_n(&l->all.map->slot[l->slot].lost, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Not if it has been sent away meanwhile, by one who took its mask: what programs write from then on is for
+ * readers of another build.
+ */
+void listener_ask(struct listener *l, uint32_t mask)
+{
+	struct ct_listener *mine = &l->all.map->slot[l->slot];
+	uint32_t old = __atomic_load_n(&mine->mask, __ATOMIC_SEQ_CST);
+
+	if (!old || !listener_stands(l) ||
+	    !__atomic_compare_exchange_n(&mine->mask, &old, mask | reliable(l), false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return;
+	update_listening(&l->all);
+}
+
+bool listener_stands(const struct listener *l)
+{
+	return still_there(l->dir) &&
+	       !__atomic_load_n(&l->all.map->slot[l->slot].closed, __ATOMIC_ACQUIRE);
+}
+
 /* --- open, close ----------------------------------------------------------------------------- */
+
+static void ring_free(struct ring *r)
+{
+	ring_buffer__free(r->reader);
+	if (r->read)
+		munmap((void *)r->read, 2 * (size_t)sysconf(_SC_PAGESIZE));
+	if (r->fd >= 0)
+		close(r->fd);
+}
 
 static void release(struct listener *l)
 {
-	ring_buffer__free(l->reader);
-	if (l->ring >= 0)
-		close(l->ring);
+	ring_free(&l->ring);
+	ring_free(&l->backlog);
 	listeners_close(&l->all);
 }
 
-/* 0 or 1, reported. */
-static int make_ring(struct listener *l, uint32_t ring_bytes)
+/*
+ * 0 or 1, reported. The first two pages of a ring are its reader's place and its writers'; libbpf has them, but
+ * does not show them before 1.3.
+ */
+static int ring_make(struct ring *r, struct listener *l, uint32_t bytes, ring_buffer_sample_fn each)
 {
-	l->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_events", 0, 0, ring_bytes, NULL);
-	if (l->ring < 0)
-		return fail(strerror(errno), NULL, "a ring of %u bytes can't be made", ring_bytes);
-	l->reader = ring_buffer__new(l->ring, take_record, l, NULL);
-	if (!l->reader)
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *places;
+
+	r->fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_events", 0, 0, bytes, NULL);
+	if (r->fd < 0)
+		return fail(strerror(errno), NULL, "a ring of %u bytes can't be made", bytes);
+	r->reader = ring_buffer__new(r->fd, each, l, NULL);
+	if (!r->reader)
 		return fail(strerror(errno), NULL, "the ring can't be read");
+	places = mmap(NULL, 2 * page, PROT_READ, MAP_SHARED, r->fd, 0);
+	if (places == MAP_FAILED)
+		return fail(strerror(errno), NULL, "the ring can't be read");
+	r->read = (void *)places;
+	r->written = (void *)(places + page);
 	return 0;
+}
+
+/* 0 or 1, reported. */
+static int make_rings(struct listener *l, uint32_t ring_bytes)
+{
+	if (l->backlog_bytes && l->all.backlogs < 0)
+		return fail("its programs are an older build's", "run 'ctloader upgrade' first",
+			    "a reliable listener");
+	if (ring_make(&l->ring, l, ring_bytes, take_record))
+		return 1;
+	return l->backlog_bytes ? ring_make(&l->backlog, l, l->backlog_bytes, take_kept) : 0;
 }
 
 int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
@@ -387,13 +525,14 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 	int err;
 
 	*l = (struct listener){
-		.dir = -1, .ring = -1, .each = each, .arg = arg,
+		.dir = -1, .ring.fd = -1, .backlog.fd = -1, .each = each, .arg = arg,
+		.backlog_bytes = l->backlog_bytes,
 		.least = l->least ? l->least : sizeof(struct ct_event),
 	};
 	if (listeners_open(&l->all, in))
 		return 1;
 	reap(&l->all);
-	err = make_ring(l, ring_bytes);
+	err = make_rings(l, ring_bytes);
 	if (!err)
 		err = claim_place(l);
 	if (!err) {
@@ -409,8 +548,12 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
 void listener_close(struct listener *l, bool drain)
 {
 	uint64_t lost = give_back(l);
+	int n = 0;
 
-	if (drain && ring_buffer__consume(l->reader) >= 0)
+	do
+		n = drain ? consume(l) : -1;
+	while (n > 0);
+	if (!n)
 		last_losses(l, lost);
 	release(l);
 }

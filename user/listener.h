@@ -31,15 +31,24 @@ typedef bool listener_fn(const struct ct_event *ev, uint64_t seq, uint64_t lost,
 struct listeners {
 	int dir;                  /* of the instance */
 	int rings;                /* the map `listeners` */
+	int backlogs;             /* the map of that name; -1: of a build that has none */
 	struct ct_listeners *map; /* the map `listener_state` */
+};
+
+/* A ring that we read. */
+struct ring {
+	int fd;
+	struct ring_buffer *reader;
+	const unsigned long *read, *written; /* up to where, as the kernel keeps it */
 };
 
 struct listener {
 	struct listeners all;
 	unsigned int slot;
 	int dir;                    /* locked: the slot is ours */
-	int ring;
-	struct ring_buffer *reader;
+	struct ring ring, backlog;  /* bpf/event.h says which record goes where */
+	uint32_t backlog_bytes;     /* 0: it has none. To be set before listener_open(), as `least` */
+	unsigned long backlog_end;  /* the reading of it stops here */
 	size_t least;               /* bytes of the shortest record that is one; 0: a struct ct_event */
 	uint64_t seq;               /* of the last record */
 	uint64_t lost;              /* reported so far */
@@ -60,6 +69,20 @@ int listener_open(struct listener *l, const struct instance *in, uint32_t mask,
  * another -errno for a failure.
  */
 int listener_poll(struct listener *l, int timeout_ms);
+/*
+ * Places in the stream: `listener_at` is where the reading is (while `each` runs, where its record begins),
+ * `listener_written` behind all that any program has written or begun to; of the first ring.
+ */
+uint64_t listener_at(const struct listener *l);
+uint64_t listener_written(const struct listener *l);
+/* What has ever been put into the backlog. If that is the same later on, no record has gone past the ring. */
+uint64_t listener_kept(const struct listener *l);
+/* Records lost so far, told or not. */
+uint64_t listener_lost(const struct listener *l);
+/* Be told of the types in `mask` from now on. Others may still be in the ring. */
+void listener_ask(struct listener *l, uint32_t mask);
+/* Is it still registered with the instance that it was opened for, and will there be more to read? */
+bool listener_stands(const struct listener *l);
 /*
  * Unregister, wait until no program can write any more, and hand on what is left in the ring (not
  * if `each` has ended the reading). Releases everything.

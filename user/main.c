@@ -52,7 +52,7 @@ static const struct command {
 	{ "count", cmd_count, true, TO_LOOK, "[FILTER] [-o json]", "Print the number of flows." },
 	{ "flush", cmd_flush, false, TO_LOOK, "[-o json]", "Delete every flow." },
 	{ "events", cmd_events, false, TO_LISTEN,
-	  "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [-o LIST]",
+	  "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [--sync] [--reliable [--backlog N]] [-o LIST]",
 	  "Follow what happens to flows." },
 	{ "stats", cmd_stats, true, TO_LOOK, "[--interval SECONDS] [-o json]", "Show the counters." },
 	{ "set", cmd_set, false, TO_LOOK, "KEY=VALUE... [-o json]", "Change settings, in force at once." },

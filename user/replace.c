@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -27,6 +28,9 @@
 
 /* The events of the old table while it is being copied: some 80,000. */
 #define RING_BYTES (16U << 20)
+
+/* So long is waited for a flow of the old table that somebody owns: see user/table.c. */
+#define TAKE_WAIT_MS 200
 
 /* Parts of struct ct_ctl and ct_event that no build changes: all but the flow at their end. */
 #define CTL_HEAD offsetof(struct ct_ctl, flow)
@@ -243,7 +247,7 @@ static int adopt(const struct flows *f, struct batch *b, enum ct_adopt what)
  * The flows of the old table from slot *first on: at most CT_DUMP_FLOWS, converted, into b. 1 if more
  * follow (*first is where), 0, -errno.
  */
-static int take_flows(const struct flows *f, int family, __u32 *first, struct batch *b)
+static int take_some(const struct flows *f, int family, __u32 *first, struct batch *b)
 {
 	size_t head = CTL_HEAD + f->size, size = head + CT_DUMP_FLOWS * f->size;
 	struct ct_ctl *m = calloc(1, size < sizeof(*m) ? sizeof(*m) : size);
@@ -267,6 +271,24 @@ static int take_flows(const struct flows *f, int family, __u32 *first, struct ba
 	}
 	free(m);
 	return ret;
+}
+
+/*
+ * The same, waiting for a flow that somebody owns, as table_next() does: 1 always comes with another *first.
+ */
+static int take_flows(const struct flows *f, int family, __u32 *first, struct batch *b)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	__u32 from = *first;
+	int more = take_some(f, family, first, b);
+
+	for (int ms = 0; more == 1 && *first == from && ms < TAKE_WAIT_MS; ms++) {
+		nanosleep(&pause, NULL);
+		more = take_some(f, family, first, b);
+	}
+	if (more == 1 && *first == from)
+		++*first;
+	return more;
 }
 
 /* What happens in the old table while it is copied. */

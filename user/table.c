@@ -16,10 +16,11 @@
 #define FLUSH_PATIENCE_MS 2000
 #define FLUSH_WAIT_MS     10000
 
-struct dump {
-	struct ct_ctl m;
-	struct ct_flow flows[CT_DUMP_FLOWS];
-};
+/*
+ * A walk waits so long for a flow that somebody owns: nobody does for more than some microseconds, unless his
+ * virtual CPU is taken away meanwhile.
+ */
+#define WALK_WAIT_MS 200
 
 int table_open(struct table *t, const struct instance *in)
 {
@@ -59,24 +60,51 @@ static int control(struct table *t, int prog, struct ct_ctl *m, size_t size)
 	return (int)run.retval;
 }
 
+static void pause_ms(void)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+int table_next(struct table *t, struct table_walk *walk)
+{
+	struct ct_ctl *m = &walk->dump.m;
+	int ret;
+
+	*m = (struct ct_ctl){ .family = walk->family, .first = walk->first, .full = walk->all };
+	ret = control(t, t->dump, m, sizeof(walk->dump));
+	if (ret < 0)
+		return ret;
+	if (ret > 1 || m->count > CT_DUMP_FLOWS)
+		return -EIO;
+	if (!ret) {
+		walk->first = walk->waited = 0;
+		walk->done = ++walk->family == 2;
+	} else if (m->first != walk->first) {
+		walk->first = m->first;
+		walk->waited = 0;
+	} else if (++walk->waited < WALK_WAIT_MS) {
+		pause_ms();
+	} else {
+		walk->first++;
+		walk->waited = 0;
+	}
+	return (int)m->count;
+}
+
 int table_each(struct table *t, table_each_fn *each, void *arg)
 {
-	for (int family = 0; family < 2; family++) {
-		__u32 first = 0;
+	struct table_walk walk = {};
 
-		do {
-			struct dump d = { .m = { .family = family, .first = first } };
-			int ret = control(t, t->dump, &d.m, sizeof(d));
+	while (!walk.done) {
+		int n = table_next(t, &walk);
 
-			if (ret < 0)
-				return ret;
-			if (ret > 1)
-				return -EIO;
-			for (__u32 i = 0; i < d.m.count && i < CT_DUMP_FLOWS; i++)
-				if (!each(&d.flows[i], &t->clock, arg))
-					return 0;
-			first = d.m.first;
-		} while (first);
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n; i++)
+			if (!each(&walk.dump.flows[i], &t->clock, arg))
+				return 0;
 	}
 	return 0;
 }
@@ -109,7 +137,6 @@ static uint64_t now_ms(void)
 
 long table_flush(struct table *t, enum ct_end reason)
 {
-	const struct timespec pause = { .tv_nsec = 1000000 };
 	uint64_t waited = 0, since = 0; /* ms in all; when this wait began, 0: it has not */
 	bool forced = false;
 	int more;
@@ -133,7 +160,7 @@ long table_flush(struct table *t, enum ct_end reason)
 			if (m.full) {
 				if (!since)
 					since = now_ms();
-				nanosleep(&pause, NULL);
+				pause_ms();
 				forced = now_ms() - since >= FLUSH_PATIENCE_MS ||
 					 waited + now_ms() - since >= FLUSH_WAIT_MS;
 			} else if (since) {

@@ -16,6 +16,19 @@ struct table {
 	struct ct_clock clock; /* refreshed by every call */
 };
 
+/* A walk through the table: zeros but for `all` when it begins. */
+struct table_walk {
+	bool all;             /* what is past its time and has not been swept yet, too */
+	bool done;            /* there are no more */
+	__u8 family;
+	__u32 first;          /* slot to go on with */
+	unsigned int waited;  /* for the flow there, which somebody owns */
+	struct {
+		struct ct_ctl m;
+		struct ct_flow flows[CT_DUMP_FLOWS];
+	} dump;
+};
+
 /* 0 or 1, reported. */
 int table_open(struct table *t, const struct instance *in);
 void table_close(struct table *t);
@@ -26,6 +39,11 @@ void table_close(struct table *t);
  */
 typedef bool table_each_fn(const struct ct_flow *flow, const struct ct_clock *clock, void *arg);
 int table_each(struct table *t, table_each_fn *each, void *arg);
+/*
+ * The same by hand: the next flows of a walk, which are then in dump.flows. Their number, which may be 0
+ * although there are more; -errno.
+ */
+int table_next(struct table *t, struct table_walk *walk);
 /* The flow of this tuple, either direction. 0, -ENOENT, -errno. */
 int table_get(struct table *t, const struct ct_tuple *tuple, struct ct_flow *flow);
 /* Delete exactly this flow (not one that took its place). 0, -ENOENT, -errno. */

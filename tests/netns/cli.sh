@@ -81,6 +81,11 @@ test_bad_values() {
 	for value in 0 -1 x; do
 		refuses 2 "events: -n $value" 'not a number' events -n "$value"
 	done
+	for value in 0 5000001 x; do
+		refuses 2 "events: --backlog $value" 'not a number from 1' events --reliable --backlog "$value"
+	done
+	refuses 2 'events: --backlog without --reliable' 'is for reliable' events --backlog 5
+	refuses 2 'events: --reliable' 'is about destroy' events --reliable -e new,update
 	for value in 0 1 4095 5000 2G x 4kk; do
 		refuses 2 "events: -b $value" 'power of two' events -b "$value"
 	done

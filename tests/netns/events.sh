@@ -186,6 +186,93 @@ test_pairs() {
 }
 none_left() { want_eq "$(ctl count)" 0 "flows"; }
 
+# ---- The table first ----------------------------------------------------------------------------
+
+# churn: for two seconds flows come and, a second later, go; beside them, connections.
+churn() {
+	local -i i
+	start flood in_a traffic -f 1000 flows 10.0.2.1 9 5000 2
+	for i in 1 2 3 4 5; do
+		in_a traffic tcp-get 10.0.2.1 80 1000 >/dev/null
+		in_b ping -c 1 -q 10.0.1.1 >/dev/null
+		start "late$i" ctl events --sync -o json "$@"
+	done
+	finish flood
+}
+
+# Who comes late, and asks for the table, gets it once, whole, and then the changes to it: whatever happens
+# while it is read, who follows the stream has at the end the very table that `list` shows.
+test_sync() {
+	local i want all
+	run ctl attach --max 100000 ra rb
+	serve tcp in_b traffic tcp-serve 80
+	new_flows 1000
+	run ctl set udp_timeout=1
+	churn
+	wait_for 10 only_steady
+	all=$(ctl list -o json 2>/dev/null | events)
+	for i in 1 2 3 4 5; do
+		stop "late$i" INT
+		want_eq "$RC" 0 "exit code of listener $i ($(<"$T/late$i.err"))"
+		want=$(summary "late$i")
+		echo "$want"
+		want_eq "$(jq -c '[.twice, .orphans, .gaps, .lost, .synced - .sync]' <<<"$want")" '[0,0,0,0,0]' \
+			"listener $i: twice, orphans, gaps, lost, synced - sync"
+		want_eq "$(jq -c '[.unpaired, .table]' <<<"$want")" "$(jq -c '[.sync, .table]' <<<"$all")" \
+			"listener $i: flows left, and the table"
+		want_num "$(jq .sync <<<"$want")" -ge 1000 "flows of the table for listener $i"
+		want_eq "$(sed -n '/"type":"synced"/q;p' "$T/late$i.out" | jq -r .type | sort -u)" sync \
+			"events before the table is complete"
+	done
+	run ctl detach --all
+}
+# The first thousand, and five of TCP and ICMP each; the flood's have been swept, too.
+only_steady() { want_eq "$(ctl count)" 1010 "flows"; }
+
+# What --sync prints: flows as `list` does, that they were all, then numbered changes; with -e, FILTER, -n.
+test_sync_formats() {
+	run ctl attach ra rb
+	new_flows 3
+	start json ctl events --sync --reliable -o json -n 2
+	start text ctl events --sync -e new,destroy -n 1
+	start some ctl events --sync -e destroy -o json --sport 1025
+	start none ctl events --sync -o json -e update --sport 5
+	wait_for 5 synced json
+	wait_for 5 synced none
+	wait_for 5 synced some
+	wait_for 5 grep -q '3 flow entries' "$T/text.err"
+	new_flows 2 3
+	ends json; ends text
+	run ctl detach --all
+	ends some; ends none
+	want_eq "$(jq -c '[.type, .seq, .count, .flow.original.sport]' "$T/json.out" | xargs)" \
+		'[sync,null,null,1024] [sync,null,null,1025] [sync,null,null,1026] [synced,null,3,null] [new,1,null,1027] [new,2,null,1028]' json
+	want_keys "$(sed -n 1p "$T/json.out")" . type time flow
+	want_match "$(sed -n 1p "$T/text.out")" \
+		"^   \[SYNC\] udp      17 (29|30) $FLOW1 packets=1 bytes=44 \[UNREPLIED\] $FLOW1_REPLY packets=0 bytes=0 mark=0 use=1\$" SYNC
+	want_eq "$(cut -c 1-10 "$T/text.out" | xargs)" '[SYNC] [SYNC] [SYNC] [NEW]' text
+	want_match "$(<"$T/text.err")" '3 flow entries have been shown.*1 flow events have been shown' "summaries"
+	want_eq "$(jq -c '[.type, .flow.original.sport]' "$T/some.out" | xargs)" \
+		'[sync,1025] [synced,null] [destroy,1025]' "-e destroy --sport 1025"
+	want_eq "$(<"$T/none.out")" '{"type":"synced","count":0}' "-e update --sport 5"
+}
+synced() { want_match "$(<"$T/$1.out")" '"type":"synced","count":'; }
+
+# What can't be told without a gap is not told at all: a ring that is too small for what happens meanwhile.
+test_sync_lost() {
+	run ctl attach --max 20000 ra rb
+	new_flows 20000
+	start flood in_a traffic -f 20000 flows 10.0.2.1 9 100000 20
+	wait_for 15 too_small
+	stop flood
+	run ctl detach --all
+}
+# (Nothing may have happened for as long as it took: then it ends with the next event.)
+too_small() {
+	refuses 1 "events: the table can't be told" 'events were lost while it was read .*-b' \
+		events --sync -b 4k -n 1
+}
+
 # ---- Losses -------------------------------------------------------------------------------------
 
 # A ring that is too small for a reader that pauses loses events, and the stream says how many, where
@@ -237,6 +324,91 @@ test_stopped_listener() {
 	want_eq "$(summary stopped | jq '.new + .update + .destroy + .lost') $(summary stopped | jq .gaps)" \
 		"20000 0" "what the stopped one got or missed, and unexplained gaps"
 	want_detached
+}
+
+# A reliable listener with a small ring that is stopped: each of 100,000 flows that end meanwhile is told of
+# as destroyed, once. It is stopped again and again while others come and go: whatever is told of a flow is so
+# in its order, and what is lost are other events, all of them accounted for.
+test_reliable() {
+	local all
+	run ctl attach --max 200000 ra rb
+	start reliable ctl events -e new,destroy -o json -b 64k --reliable --backlog 100000
+	start plain ctl events -e destroy -o json -b 64k
+	wait_for 5 listening 2
+	kill -STOP "${STARTED[reliable]}" "${STARTED[plain]}"
+	new_flows 100000
+	run ctl flush
+	kill -CONT "${STARTED[reliable]}" "${STARTED[plain]}"
+	wait_for 20 lines_of reliable 100000
+	run ctl set udp_timeout=1
+	start flood in_a traffic -f 100000 flows 10.0.2.1 9 10000 1.5
+	while running flood || (($(ctl count) > 0)); do
+		kill -STOP "${STARTED[reliable]}"
+		sleep 0.1 # it is to be stopped for a while: there is nothing to wait for
+		kill -CONT "${STARTED[reliable]}"
+		ctl count >/dev/null
+	done
+	finish flood
+	run ctl detach --all
+	ends reliable; ends plain
+	all=$(summary reliable)
+	echo "$all"
+	summary plain
+	want_eq "$(jq -c '[.destroy, .reasons.flushed, .gaps, .twice, .unpaired]' <<<"$all")" \
+		'[115000,100000,0,0,0]' "destroyed, of these flushed, gaps, twice, unpaired"
+	want_eq "$(jq -c '[.new + .lost, .orphans - .lost]' <<<"$all")" '[115000,0]' \
+		"new or lost; destroyed without a new, but for those lost"
+	want_num "$(jq .reasons.timeout <<<"$all")" -ge 10000 "timed out"
+	want_num "$(jq .new <<<"$all")" -ge 600 "new"
+	want_num "$(summary plain | jq .destroy)" -lt 100000 "destroyed, without a backlog"
+}
+
+# A backlog that is too small: as many as it takes are told, the others are lost, counted, and placed. That of
+# a listener that died goes with its ring.
+test_small_backlog() {
+	local all
+	run ctl attach --max 20000 ra rb
+	start reliable ctl events -e new,destroy -o json -b 4k --reliable --backlog 1000
+	wait_for 5 listening 1
+	kill -STOP "${STARTED[reliable]}"
+	new_flows 10000
+	run ctl flush
+	want_match "$ERR" 'does not read: [0-9]+ events are lost' "what flush says"
+	kill -CONT "${STARTED[reliable]}"
+	wait_for 5 lines_of reliable 1000
+	new_flows 5 10000
+	start dead ctl events --reliable
+	wait_for 5 listening 2
+	want_eq "$(bpftool -j map dump pinned "$(pins)/backlogs" | jq length)" 2 "backlogs"
+	stop dead KILL
+	run ctl flush
+	want_eq "$(bpftool -j map dump pinned "$(pins)/backlogs" | jq length)" 1 "backlogs when one has died"
+	run ctl detach --all
+	ends reliable
+	all=$(summary reliable)
+	echo "$all"
+	want_num "$(jq .destroy <<<"$all")" -ge 1005 "destroyed"
+	want_num "$(jq .destroy <<<"$all")" -lt 5000 "destroyed"
+	want_eq "$(jq '.new + .destroy + .lost' <<<"$all") $(jq '.gaps' <<<"$all")" "20010 0" "told or lost, gaps"
+}
+
+# The backlog of a listener that is stopped survives an upgrade, and another table.
+test_backlog_upgraded() {
+	run ctl attach --max 20000 ra rb
+	start reliable ctl events -e destroy -o json -b 4k --reliable
+	wait_for 5 listening 1
+	kill -STOP "${STARTED[reliable]}"
+	new_flows 1000
+	run ctl flush
+	run ctl upgrade
+	new_flows 500 1000
+	run ctl set max=30000
+	run ctl flush
+	kill -CONT "${STARTED[reliable]}"
+	run ctl detach --all
+	ends reliable
+	want_eq "$(summary reliable | jq -c '[.destroy, .reasons.flushed, .lost, .gaps]')" '[1500,1500,0,0]' \
+		"destroyed, flushed, lost, gaps"
 }
 
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", b - a }'; }

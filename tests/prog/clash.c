@@ -245,6 +245,25 @@ CONVERSATION(busy_first_reply)
 	WANT_STATUS(0);
 }
 
+// A walk does not pass over a flow that it can't have, also if it is the first: it stops there.
+CONVERSATION(busy_dump)
+{
+	struct ct_flow flows[3];
+	__be16 first = talk.aport;
+
+	for (int i = 0; i < 3; i++) {
+		ORIG(SYN);
+		talk.aport++;
+	}
+	for (int i = 0; i < 3; i++) {
+		talk.aport = first + i;
+		REQUIRE(keep_busy(true));
+		CHECK_EQ(dump(flows, 3), DUMP_STOPPED);
+		REQUIRE(keep_busy(false));
+		CHECK_EQ(dump(flows, 3), 3);
+	}
+}
+
 static void busy_at_confirm(void)
 {
 	hold(CT_ORIGINAL, SYN);

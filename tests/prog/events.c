@@ -371,6 +371,95 @@ CONVERSATION(losses)
 	CHECK_EQ(events[0].lost, lost);
 }
 
+static void many_flows(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		talk.aport = 1000 + i;
+		ORIG(SYN);
+	}
+}
+
+// The backlog of a reliable listener takes each DESTROY that its ring has no room for, and as long as it is
+// not empty every DESTROY; nothing else; and then it is as before.
+CONVERSATION(reliable)
+{
+	struct ct_tuple t;
+	__u64 lost;
+
+	listen_keep(0, RING);
+	listen_begin(0, ALL | CT_LISTEN_RELIABLE, 4096);
+	many_flows(100);
+	lost = get_listener(0).lost;
+	CHECK(lost > 0);
+	CHECK_EQ(listen_take_kept(0, NULL, 0), 0);
+	CHECK_EQ(flush(CT_END_FLUSHED), 100);
+	CHECK_EQ(get_listener(0).lost, lost);
+	CHECK_EQ(take(0), 100 - lost);
+	for (size_t i = 0; i < n_events; i++)
+		CHECK_EQ(events[i].type, CT_EV_NEW);
+	ORIG(SYN); /* there is room in the ring again, but what came before waits */
+	t = talk_tuple();
+	flow_delete(&t, 0, CT_END_DELETED);
+	CHECK_EQ(take(0), 0);
+	CHECK_EQ(get_listener(0).lost, lost + 1);
+	n_events = listen_take_kept(0, events, 512);
+	CHECK_EQ(n_events, 101);
+	for (size_t i = 0; i < n_events; i++) {
+		CHECK_EQ(events[i].type, CT_EV_DESTROY);
+		CHECK_EQ(ntohs(events[i].flow.tuple.sport), 1000 + (i < 100 ? i : 99));
+	}
+	CHECK_EQ(events[100].reason, CT_END_DELETED);
+	CHECK_EQ(events[100].lost, lost + 1);
+	ORIG(SYN);
+	WANT_NEW(SYN_SENT);
+	CHECK_EQ(get_listener(0).delivered, 100 - lost + 101 + 1);
+	listen_keep(0, 0);
+}
+
+// A backlog that is full loses them as a ring does: counted, and said in the next record.
+CONVERSATION(small_backlog)
+{
+	struct ct_listener l;
+	size_t kept, taken;
+
+	many_flows(200);
+	listen_keep(0, 4096);
+	listen_begin(0, DESTROY | CT_LISTEN_RELIABLE, 4096);
+	CHECK_EQ(flush(CT_END_FLUSHED), 200);
+	taken = take(0);
+	kept = listen_take_kept(0, events, 512);
+	l = get_listener(0);
+	CHECK_EQ(taken, 20);
+	CHECK_EQ(kept, 20);
+	CHECK_EQ(l.delivered, 40);
+	CHECK_EQ(l.lost, 160);
+	CHECK_EQ(events[19].lost, 0);
+	talk.aport = 5000;
+	ORIG(SYN);
+	flush(CT_END_FLUSHED);
+	WANT_DESTROY(FLUSHED);
+	CHECK_EQ(events[0].lost, 160);
+	listen_keep(0, 0);
+}
+
+// A flush goes on while the backlog has room, and not when that has none left.
+TEST(flush_waits_for_backlog)
+{
+	world_begin(XDP);
+	many_flows(200);
+	listen_keep(0, 16384);
+	listen_begin(0, DESTROY | CT_LISTEN_RELIABLE, 4096);
+	for (int i = 0; i < 100; i++)
+		flush_once(CT_END_FLUSHED);
+	CHECK_EQ(get_listener(0).lost, 0);
+	CHECK(get_listener(0).delivered > 80);
+	CHECK(table_elements() > 90);
+	CHECK_EQ(take(0), 20);
+	n_events = listen_take_kept(0, events, 512);
+	CHECK_EQ(n_events + table_elements(), 180);
+	listen_keep(0, 0);
+}
+
 // A flush goes no faster than its slowest listener, unless it is told to.
 TEST(flush_waits_for_listeners)
 {

@@ -552,16 +552,22 @@ size_t dump(struct ct_flow *flows, size_t max)
 	size_t n = 0;
 
 	for (int family = 0; family < 2; family++) {
+		__u32 first;
+		int more;
+
 		memset(&d, 0, sizeof(d));
 		do {
 			d.m.family = family;
-			control(skel->progs.ct_ctl_dump, &d.m, sizeof(d));
+			first = d.m.first;
+			more = control(skel->progs.ct_ctl_dump, &d.m, sizeof(d));
+			if (more && !d.m.count && d.m.first == first)
+				return DUMP_STOPPED; /* somebody owns that flow */
 			if (d.m.count > CT_DUMP_FLOWS)
 				die("dump says %u flows", d.m.count);
 			for (__u32 i = 0; i < d.m.count; i++, n++)
 				if (n < max)
 					flows[n] = d.flows[i];
-		} while (d.m.first);
+		} while (more);
 	}
 	return n;
 }
@@ -743,10 +749,41 @@ void listen_end(__u32 slot)
 	put_mask(slot, 0);
 }
 
+static struct listener backlogs[CT_LISTENERS];
+
+void listen_keep(__u32 slot, __u32 size)
+{
+	struct listener *l = &backlogs[slot];
+
+	if (l->reader) {
+		bpf_map_delete_elem(map_fd(skel->maps.backlogs), &slot);
+		ring_buffer__free(l->reader);
+		close(l->ring);
+		memset(l, 0, sizeof(*l));
+	}
+	if (!size)
+		return;
+	l->ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ct_test_backlog", 0, 0, size, NULL);
+	l->reader = l->ring < 0 ? NULL : ring_buffer__new(l->ring, take, l, NULL);
+	if (!l->reader)
+		die("a backlog of %u bytes: %s", size, strerror(errno));
+	put(skel->maps.backlogs, &slot, &l->ring);
+}
+
+static size_t take_from(struct listener *l, struct ct_event *events, size_t max);
+
+size_t listen_take_kept(__u32 slot, struct ct_event *events, size_t max)
+{
+	return take_from(&backlogs[slot], events, max);
+}
+
 size_t listen_take(__u32 slot, struct ct_event *events, size_t max)
 {
-	struct listener *l = &listeners[slot];
+	return take_from(&listeners[slot], events, max);
+}
 
+static size_t take_from(struct listener *l, struct ct_event *events, size_t max)
+{
 	l->events = events;
 	l->max = max;
 	l->n = 0;

@@ -112,7 +112,8 @@ void sweep_unconfirmed(void);
 long flush(enum ct_end reason);
 /* One call of the flush of IPv4's table, which stops where a listener has no room. */
 void flush_once(enum ct_end reason);
-/* Every flow that dump shows, into `flows`; how many. */
+/* Every flow that dump shows, into `flows`; how many; or that it stopped at one which somebody owns. */
+#define DUMP_STOPPED ((size_t)-1)
 size_t dump(struct ct_flow *flows, size_t max);
 /* Elements of the maps themselves. */
 size_t table_elements(void);
@@ -135,6 +136,9 @@ void listen_begin(__u32 slot, __u32 mask, __u32 size);
 void listen_end(__u32 slot);
 /* Take what is in the ring: up to `max` records, how many there were. */
 size_t listen_take(__u32 slot, struct ct_event *events, size_t max);
+/* A backlog of `size` bytes for the listener of this slot (0: none any more), and what is in that. */
+void listen_keep(__u32 slot, __u32 size);
+size_t listen_take_kept(__u32 slot, struct ct_event *events, size_t max);
 struct ct_listener get_listener(__u32 slot);
 
 /* --- policies -------------------------------------------------------------------------------- */

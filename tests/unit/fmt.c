@@ -460,6 +460,7 @@ TEST(fmt_unknown_names)
 
 	CHECK_STR(fmt_event_type(CT_EV_DESTROY), "destroy");
 	CHECK_STR(fmt_event_type(CT_EV_MAX), NULL);
+	CHECK_STR(fmt_event_type(CT_EV_SYNC), "sync");
 	CHECK_STR(fmt_end(CT_END_EVICTED), "evicted");
 	CHECK_STR(fmt_end(CT_END_NONE), NULL);
 	CHECK_STR(fmt_end(CT_END_MAX), NULL);
