@@ -30,6 +30,7 @@ struct saving {
 	unsigned int formats;
 	struct ct_clock clock; /* when it began: all times are of this moment */
 	struct flowfile_writer writer;
+	bool stream; /* what it is saved to is no file: it may be standard output */
 	int err;
 };
 
@@ -87,6 +88,7 @@ static int save_table(struct table *t, struct saving *s)
 		return fail(strerror(-err),
 			    err == -EACCES ? "let the shell open it: ctloader save - >FILE" : NULL,
 			    "%s", name);
+	s->stream = !*w.temporary;
 	flowfile_begin(&s->writer, w.to, s->clock.wall_ns);
 	err = table_each(t, save_flow, s);
 	if (!err && !s->err)
@@ -117,8 +119,7 @@ int cmd_save(struct instance *in, int argc, char **argv)
 	if (s.formats & OUT_JSON)
 		printf("{\"saved\":%" PRIu64 "}\n", s.writer.rows);
 	else
-		out_summary(strcmp(s.path, "-") ? stdout : stderr,
-			    "%" PRIu64 " flow entries have been saved.", s.writer.rows);
+		out_summary(s.stream ? stderr : stdout, "%" PRIu64 " flow entries have been saved.", s.writer.rows);
 	return 0;
 }
 
@@ -252,7 +253,7 @@ static int read_file(struct restoring *r, const char *path, uint8_t **data)
 	int err;
 
 	r->name = name_of(path, "standard input");
-	err = wholefile_read(path, FLOWFILE_MOST, data, &size);
+	err = wholefile_read(path, FLOWFILE_MOST, flowfile_begins, data, &size);
 	if (err)
 		return fail(strerror(-err),
 			    err == -EACCES ? "let the shell open it: ctloader restore - <FILE" : NULL,

@@ -480,6 +480,12 @@ static int check_rows(struct flowfile *f, const struct complaint *c)
 	return 0;
 }
 
+bool flowfile_begins(const void *data, size_t size)
+{
+	return size >= FRONT_SIZE && !memcmp(data, MAGIC, MAGIC_SIZE) &&
+	       get_number((const uint8_t *)data + MAGIC_SIZE, 4) == FLOWFILE_VERSION;
+}
+
 int flowfile_open(struct flowfile *f, const void *data, size_t size, char *why, size_t why_size)
 {
 	const struct complaint c = { why, why_size };

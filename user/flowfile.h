@@ -28,12 +28,12 @@
  * fewer, or wider ones. What only the file has is left out; what only we have is 0; a number that
  * is too large for us is refused. The version changes when all of this does.
  *
- * The CRC finds every run of up to 32 wrong bits, any one or two wrong bits of these sizes, and of all else but one in
- * four thousand million. Whoever wants to deceive root by his own file could as well write a stronger hash into it,
- * so it would not help; and zlib is what we are linked with anyway.
+ * The CRC finds every run of up to 32 wrong bits, any two wrong bits of half a gigabyte, and of all other
+ * accidents all but one in four thousand million. A longer hash would not keep anybody from deceiving root
+ * with a file of his making, as he could compute it, too; and zlib is what we are linked with anyway.
  *
- * Times: a flow's `timeout_ms` counts from the moment of the save, by the wall clock. What has passed
- * since is subtracted when it is restored, as conntrackd(8) does it, because the hosts' own time has passed, too.
+ * Times: a flow's `timeout_ms` counts from the moment of the save, by the wall's clock. What has passed
+ * since is subtracted when it is restored, as conntrackd(8) does it: its hosts have not stood still.
  */
 #ifndef FLOWFILE_H
 #define FLOWFILE_H
@@ -48,8 +48,8 @@
 struct ct_clock;
 
 #define FLOWFILE_VERSION 1
-/* No file is longer: 16,777,215 flows, the largest table there is, take a third of it. */
-#define FLOWFILE_MOST (8ULL << 30)
+/* No file is longer: 16,777,215 flows, the largest table there is, take two thirds of it. */
+#define FLOWFILE_MOST (4ULL << 30)
 
 /*
  * The columns of a row: NUMBER(id, whose, "name", bytes, member of struct ct_flow), WIRE likewise for bytes
@@ -158,6 +158,8 @@ struct flowfile {
 	struct flowfile_kind kind[FLOWFILE_KINDS];
 };
 
+/* May this be the beginning of a file that flowfile_open() takes? */
+bool flowfile_begins(const void *data, size_t size);
 /*
  * Look through the whole of a file in memory. 0: every row of it can be read; or -EINVAL, and `why` says
  * in words what is wrong with it; -ENOTSUP: nothing is, but it is for another version.

@@ -81,7 +81,7 @@ static int open_temporary(struct wholefile *w)
 	    (int)sizeof(w->temporary))
 		return -ENAMETOOLONG;
 	hold_signals();
-	fd = mkostemp(w->temporary, O_CLOEXEC); /* mode 0600 */
+	fd = mkstemp(w->temporary); /* mode 0600; nothing is executed here */
 	if (fd >= 0)
 		return fd;
 	fd = -errno;
@@ -159,7 +159,8 @@ int wholefile_end(struct wholefile *w, bool all)
 
 /* --- Reading ---------------------------------------------------------------------------------- */
 
-static int read_all(int fd, uint64_t most, uint8_t **data, size_t *size)
+static int read_all(int fd, uint64_t most, wholefile_begins_fn *begins, uint8_t **data,
+		    size_t *size)
 {
 	size_t room = 0;
 
@@ -168,10 +169,15 @@ static int read_all(int fd, uint64_t most, uint8_t **data, size_t *size)
 
 		if (*size == room) {
 			size_t more = room ? 2 * room : READ_FIRST;
-			uint8_t *larger = *size > most ? NULL : realloc(*data, more);
+			uint8_t *larger;
 
+			if (*size > most)
+				return -EFBIG;
+			if (room == READ_FIRST && !begins(*data, *size))
+				return 0;
+			larger = realloc(*data, more);
 			if (!larger)
-				return *size > most ? -EFBIG : -ENOMEM;
+				return -ENOMEM;
 			*data = larger;
 			room = more;
 		}
@@ -184,7 +190,8 @@ static int read_all(int fd, uint64_t most, uint8_t **data, size_t *size)
 	}
 }
 
-int wholefile_read(const char *path, uint64_t most, uint8_t **data, size_t *size)
+int wholefile_read(const char *path, uint64_t most, wholefile_begins_fn *begins, uint8_t **data,
+		   size_t *size)
 {
 	int fd = STDIN_FILENO, err;
 
@@ -194,7 +201,7 @@ int wholefile_read(const char *path, uint64_t most, uint8_t **data, size_t *size
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	err = read_all(fd, most, data, size);
+	err = read_all(fd, most, begins, data, size);
 	if (fd != STDIN_FILENO)
 		close(fd);
 	if (!err)

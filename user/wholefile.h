@@ -31,9 +31,11 @@ bool wholefile_interrupted(void);
 int wholefile_end(struct wholefile *w, bool all);
 
 /*
- * Read to the end; "-" is standard input. Memory is taken as bytes come, and not for more than `most`. 0 or
- * -errno; *data is for free().
+ * Read to the end; "-" is standard input. Memory is taken as bytes come, and not for more than `most`;
+ * where the first of them are none for `begins`, no more is read. 0 or -errno; *data is for free().
  */
-int wholefile_read(const char *path, uint64_t most, uint8_t **data, size_t *size);
+typedef bool wholefile_begins_fn(const void *data, size_t size);
+int wholefile_read(const char *path, uint64_t most, wholefile_begins_fn *begins, uint8_t **data,
+		   size_t *size);
 
 #endif

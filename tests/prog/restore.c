@@ -1,6 +1,6 @@
 // SRC: tests/unit/packet.c tests/prog/harness.c
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Flows that were saved are entered again: what is kept, what is counted, what is told, what is left alone. */
+/* Flows that were saved are entered again: what is kept, counted and told, and what is left alone. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
