@@ -119,7 +119,8 @@ int cmd_save(struct instance *in, int argc, char **argv)
 	if (s.formats & OUT_JSON)
 		printf("{\"saved\":%" PRIu64 "}\n", s.writer.rows);
 	else
-		out_summary(s.stream ? stderr : stdout, "%" PRIu64 " flow entries have been saved.", s.writer.rows);
+		out_summary(s.stream ? stderr : stdout,
+			    "%" PRIu64 " flow entries have been saved.", s.writer.rows);
 	return 0;
 }
 
@@ -221,9 +222,10 @@ static int restore_table(struct restoring *r)
 	if (check_room(r))
 		return 1;
 	err = enter_flows(r);
-	return err ? fail(strerror(-err), NULL, "%s: %" PRIu64 " flows were entered, then no more",
-			  r->name, r->result.entered) :
-		     0;
+	if (!err)
+		return 0;
+	return fail(strerror(-err), NULL, "%s: %" PRIu64 " flows were entered, then no more", r->name,
+		    r->result.entered);
 }
 
 static int show_restored(const struct restoring *r, bool json)
@@ -259,11 +261,12 @@ static int read_file(struct restoring *r, const char *path, uint8_t **data)
 			    err == -EACCES ? "let the shell open it: ctloader restore - <FILE" : NULL,
 			    "%s", r->name);
 	err = flowfile_open(&r->file, *data, size, why, sizeof(why));
-	return err ? fail(why,
-			  err == -ENOTSUP ? "use the build that saved it, or a later one" :
-					    "nothing has been restored",
-			  "%s", r->name) :
-		     0;
+	if (!err)
+		return 0;
+	return fail(why,
+		    err == -ENOTSUP ? "use the build that saved it, or a later one" :
+				      "nothing has been restored",
+		    "%s", r->name);
 }
 
 static int restore(struct instance *in, const char *path, bool json)
@@ -276,7 +279,7 @@ static int restore(struct instance *in, const char *path, bool json)
 		return fail(strerror(ENOMEM), NULL, "%s", path);
 	if (!read_file(r, path, &data) && !instance_open(in) && !instance_lock(in) &&
 	    !instance_open(in) && !table_open(&r->t, in)) {
-		code = restore_table(r);
+		code = table_restore_open(&r->t) || restore_table(r);
 		table_close(&r->t);
 		if (!code)
 			code = show_restored(r, json);

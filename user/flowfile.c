@@ -332,9 +332,9 @@ static int find_column(const uint8_t *name, size_t length, uint8_t size, const s
 		if (columns[i].wire ? size == columns[i].size : size && size <= 8)
 			return i;
 	}
-	return known ? refuse(c, "its column %.*s has %u bytes", (int)length, (const char *)name,
-			      size) :
-		       -1;
+	if (!known)
+		return -1;
+	return refuse(c, "its column %.*s has %u bytes", (int)length, (const char *)name, size);
 }
 
 /* Is all there without which a row is no flow, and does it go together? */

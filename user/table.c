@@ -10,8 +10,8 @@
 #include "../bpf/tuple.h"
 
 /*
- * Who ends or enters many flows waits this long for listeners that take no event, and so long in all for
- * some that take few; then goes on without them.
+ * Who ends or enters many flows waits this long for listeners that take no event, and so long in
+ * all for some that take few; then goes on without them.
  */
 #define PATIENCE_MS 2000
 #define WAIT_MS     10000
@@ -156,8 +156,15 @@ long table_flush(struct table *t, enum ct_end reason)
 	return n;
 }
 
-/* The first of these flows, as many as listeners have room for, or all. How many they were, or -errno. */
-static int restore_some(struct table *t, const struct ct_flow *flows, uint32_t n, struct restored *r)
+int table_restore_open(struct table *t)
+{
+	t->restore = instance_need(t->in, "progs/ct_ctl_restore");
+	return t->restore < 0;
+}
+
+/* The first of these flows, as many as listeners have room for, or all. How many, or -errno. */
+static int restore_some(struct table *t, const struct ct_flow *flows, uint32_t n,
+			struct restored *r)
 {
 	struct dump d = { .m = { .count = n, .full = r->patience.over } };
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &d, .data_out = &d.m,
@@ -180,10 +187,6 @@ int table_restore(struct table *t, const struct ct_flow *flows, uint32_t n, stru
 {
 	int done;
 
-	if (t->restore < 0)
-		t->restore = instance_fd(t->in, "progs/ct_ctl_restore");
-	if (t->restore < 0)
-		return t->restore;
 	for (; n; flows += done, n -= (uint32_t)done) {
 		done = restore_some(t, flows, n, r);
 		if (done < 0 || (!done && r->patience.over))

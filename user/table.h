@@ -11,7 +11,8 @@
 
 struct table {
 	const struct instance *in;
-	int dump, get, delete, flush, restore; /* control programs; the last is opened when it is used */
+	int dump, get, delete, flush; /* control programs */
+	int restore;                  /* likewise, after table_restore_open() */
 	int state;
 	struct ct_clock clock; /* refreshed by every call */
 };
@@ -49,6 +50,8 @@ struct restored {
 	struct patience patience;
 };
 
+/* For who will restore. 0 or 1, reported. */
+int table_restore_open(struct table *t);
 /*
  * Put flows into the table as if they were confirmed now, each with its event; up to CT_DUMP_FLOWS. Their
  * times are the instance's, and TCP's windows are learned anew. Waits for slow listeners, but not for
