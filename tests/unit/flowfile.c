@@ -262,6 +262,11 @@ TEST(time_over)
 
 		CHECK_EQ(move(&flow, &here), ticks > 0);
 	}
+	for (uint64_t ms = 0; ms < 8; ms++) { /* a tick is four of these */
+		struct ct_flow flow = { .entry.expires = ms };
+
+		CHECK_EQ(flowfile_arrive(&flow, SAVED, &here), ms >= 4);
+	}
 }
 
 // A clock that was set back, or begins in 1970, takes nothing away.
@@ -285,6 +290,10 @@ TEST(start)
 
 	CHECK(move(&flow, &there));
 	CHECK_EQ(there.wall_ns - there.mono_ns + flow.entry.start, SAVED - 50 * SECOND);
+	flow.entry.expires = here.ticks + 5000;
+	flow.entry.start = here.mono_ns + 4 * SECOND; /* 0 there, which would mean "not known" */
+	CHECK(move(&flow, &there));
+	CHECK_EQ(flow.entry.start, 1);
 	flow.entry.expires = here.ticks + 5000;
 	flow.entry.start = 0;
 	CHECK(move(&flow, &there));
@@ -632,6 +641,17 @@ TEST(headers)
 	at -= 4;
 	number(crc32(0, made, (uInt)at), 4);
 	want_refused(made, at, "its header has no end");
+	make_one(1); /* a column whose name and size are the end of the file */
+	number(11, 1);
+	made[12] = (uint8_t)(at + 12);
+	seal(0);
+	want_refused(made, at, "its header has no end");
+	make_one(0);
+	rows();
+	number(254, 1);
+	number(0, 8);
+	number(crc32(0, made, (uInt)at), 4);
+	want_refused(made, at, "it has 0 flows, and says something else");
 	make_one(0);
 	rows();
 	row(IPPROTO_ICMP);
