@@ -27,7 +27,10 @@ struct wholefile {
  */
 int wholefile_begin(struct wholefile *w, const char *path);
 bool wholefile_interrupted(void);
-/* All has been written; false: not all, keep the old one. 0 or -errno; `to` is closed, if it is not standard output. */
+/*
+ * All has been written; false: not all, keep the old one. 0 or -errno; `to` is closed, if it is not
+ * standard output.
+ */
 int wholefile_end(struct wholefile *w, bool all);
 
 /*
