@@ -263,6 +263,12 @@ int ct_ctl_adopt(struct __sk_buff *skb)
 }
 
 SEC("tc")
+int ct_ctl_restore(struct __sk_buff *skb)
+{
+	return ct_ctl_do_restore(skb);
+}
+
+SEC("tc")
 int ct_ctl_add(struct __sk_buff *skb)
 {
 	return ct_ctl_do_add(skb);

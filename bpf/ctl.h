@@ -261,8 +261,7 @@ static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, enum ct_ctl_wal
 	} else if (what == CT_WALK_RELEARN) {
 		bpf_loop(CT_CTL_SLOTS, ct_ctl_relearn_slot, &walk, 0);
 	} else {
-		/* No more than the listeners have room for, packets' events beside ours. */
-		__u64 room = ct_event_room() / 2 / (sizeof(struct ct_event) + 8);
+		__u64 room = ct_event_room(CT_EV_DESTROY);
 
 		walk.limit = room < CT_CTL_FLUSH && !m->full ? room : CT_CTL_FLUSH;
 		full = !walk.limit;
@@ -358,18 +357,23 @@ static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e,
 		ct_hint_write(e, pkt->original.family, ct_now(), s->hz);
 }
 
-/* The flow is read into the record: there is no room for it on the stack. */
+/* The i-th flow behind the message into the record: there is no room for it on the stack. */
+static __always_inline bool ct_ctl_read(struct __sk_buff *skb, __u32 i, struct ct_pkt *pkt)
+{
+	__u32 off = sizeof(struct ct_ctl) + i * sizeof(struct ct_flow);
+
+	return !bpf_skb_load_bytes(skb, off, &pkt->original, sizeof(pkt->original)) &&
+	       !bpf_skb_load_bytes(skb, off + sizeof(pkt->original), &pkt->entry,
+				   sizeof(pkt->entry));
+}
+
 static long ct_ctl_adopt_one(__u32 i, void *ctx)
 {
 	struct ct_ctl_adoption *a = ctx;
 	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
-	__u32 off = sizeof(struct ct_ctl) + i * sizeof(struct ct_flow);
 	struct ct_entry *e;
 
-	if (!pkt || i >= a->count || i >= CT_DUMP_FLOWS ||
-	    bpf_skb_load_bytes(a->skb, off, &pkt->original, sizeof(pkt->original)) ||
-	    bpf_skb_load_bytes(a->skb, off + sizeof(pkt->original), &pkt->entry,
-			       sizeof(pkt->entry)))
+	if (!pkt || i >= a->count || i >= CT_DUMP_FLOWS || !ct_ctl_read(a->skb, i, pkt))
 		return 1;
 	if (pkt->original.family != CT_IPV4 && pkt->original.family != CT_IPV6)
 		return 0;
@@ -430,6 +434,95 @@ static __always_inline int ct_ctl_do_adopt(struct __sk_buff *skb)
 	m->first = *merged;
 	m->count = a.done;
 	m->full = a.full;
+	return 0;
+}
+
+/* --- Flows of another time or machine ---------------------------------------------------------- */
+
+struct ct_ctl_restoration {
+	struct __sk_buff *skb;
+	__u32 count; /* flows there are */
+	__u32 done;
+	__u32 there; /* left alone: the table has them */
+	__u32 full;
+};
+
+/*
+ * The record's entry into the table, as a flow that is confirmed now: counted, and told of. No other
+ * makes room for it. The packets that have passed unseen since it was saved may have moved the windows.
+ */
+static __always_inline int ct_ctl_begin_again(struct ct_pkt *pkt)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_state *st = ct_state();
+	int err;
+
+	if (!s || !st || READ_ONCE(st->flows) >= s->knob.max)
+		return -CT_ENOSPC;
+	pkt->flags = CT_PKT_ADOPTED;
+	pkt->entry.swapped = pkt->swapped;
+	pkt->entry.status &= CT_S_SEEN_REPLY | CT_S_ASSURED;
+	pkt->entry.status |= CT_S_CONFIRMED;
+	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
+	err = ct_table_insert(CT_REC_CTL);
+	if (err)
+		return err;
+	ct_count_many(CT_C_CREATED, 1);
+	ct_count_many(CT_C_CONFIRMED, 1);
+	ct_event(CT_EV_NEW, CT_END_NONE, &pkt->original, &pkt->entry, pkt->now);
+	ct_table_publish(pkt);
+	return 0;
+}
+
+static long ct_ctl_restore_one(__u32 i, void *ctx)
+{
+	struct ct_ctl_restoration *r = ctx;
+	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
+	struct ct_entry *e;
+	int err;
+
+	if (!pkt || i >= r->count || i >= CT_DUMP_FLOWS || !ct_ctl_read(r->skb, i, pkt))
+		return 1;
+	if (pkt->original.family != CT_IPV4 && pkt->original.family != CT_IPV6)
+		return 0;
+	e = ct_ctl_own(pkt, &pkt->original);
+	if (e && !ct_expired(e, pkt->now)) {
+		ct_release(e);
+		r->there++;
+		return 0;
+	}
+	if (e)
+		ct_table_destroy(pkt, pkt->original.family, e, CT_END_TIMEOUT);
+	err = ct_ctl_begin_again(pkt);
+	r->done += !err;
+	r->there += err == -CT_EEXIST;
+	r->full += err && err != -CT_EEXIST;
+	return 0;
+}
+
+/* Enter the flows behind the message: as many as the listeners have room for, packets' events beside ours. */
+static __always_inline int ct_ctl_do_restore(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_ctl_restoration r = { .skb = skb };
+
+	if (!m)
+		return CT_ENOSPC;
+	r.count = m->count;
+	if (!m->full) {
+		__u64 room = ct_event_room(CT_EV_NEW);
+
+		if (room < r.count)
+			r.count = room;
+	}
+	bpf_loop(CT_DUMP_FLOWS, ct_ctl_restore_one, &r, 0);
+	m = ct_ctl_message(skb);
+	if (!m)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	m->count = r.done;
+	m->first = r.there;
+	m->full = r.full;
 	return 0;
 }
 

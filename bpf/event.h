@@ -166,8 +166,11 @@ static __always_inline void ct_event(enum ct_event_type type, enum ct_end reason
 		ct_event_send(type, reason, original, e, now);
 }
 
-/* The least room for DESTROYs in what any listener has, in bytes; what a flush heeds. */
-static __always_inline __u64 ct_event_room(void)
+/*
+ * So many events of this type all listeners that want it have room for, beside as many of packets;
+ * what a flush and a restore heed.
+ */
+static __always_inline __u64 ct_event_room(enum ct_event_type type)
 {
 	struct ct_listeners *ls = ct_listeners();
 	__u64 least = ~0ULL;
@@ -180,7 +183,7 @@ static __always_inline __u64 ct_event_room(void)
 		void *ring, *backlog;
 		__u64 room;
 
-		if (!(mask & (1U << CT_EV_DESTROY)))
+		if (!(mask & (1U << type)))
 			continue;
 		ring = bpf_map_lookup_elem(&listeners, &key);
 		if (!ring)
@@ -189,12 +192,12 @@ static __always_inline __u64 ct_event_room(void)
 		backlog = mask & CT_LISTEN_RELIABLE ? bpf_map_lookup_elem(&backlogs, &key) : NULL;
 		if (backlog && bpf_ringbuf_query(backlog, CT_RB_AVAIL_DATA))
 			room = 0;
-		if (backlog)
+		if (backlog && type == CT_EV_DESTROY)
 			room += ct_ring_room(backlog);
 		if (room < least)
 			least = room;
 	}
-	return least;
+	return least / 2 / (sizeof(struct ct_event) + 8);
 }
 
 #endif

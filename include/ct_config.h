@@ -172,10 +172,12 @@ struct ct_ctl {
 	__u8 family; /* 0: IPv4 index, 1: IPv6 index */
 	__u8 reason; /* delete, flush: enum ct_end; adopt: enum ct_adopt */
 	__u32 first; /* dump, flush: slot to begin with; on return the slot to go on with, if the program
-		      * returned 1. A dump that has not got on waits for somebody who owns that flow */
-	__u32 count; /* adopt: flows behind the message; on return: flows dumped, deleted, ... */
-	__u32 full;  /* dump: show what is past its time, too; flush: go on although a ring is full; on
-		      * return of a flush: it stopped for that; of an adopt: flows that found no room */
+		      * returned 1 (a dump that has not got on waits for somebody who owns that flow); on
+		      * return of a restore: flows that were there */
+	__u32 count; /* adopt, restore: flows behind the message; on return: flows dumped, deleted, entered */
+	__u32 full;  /* dump: show what is past its time, too; flush, restore: go on although a ring is full;
+		      * on return of a flush: it stopped for that; of an adopt or a restore: flows that
+		      * found no room */
 	__u64 now;   /* on return: ticks */
 	__u64 now_ns; /* on return: CLOCK_MONOTONIC */
 	struct ct_flow flow; /* get, delete: the tuple to find (either direction); on return the flow */
@@ -194,7 +196,7 @@ enum ct_adopt {
 	CT_ADOPT_FORGET,   /* take it out again */
 };
 
-/* ct_ctl_dump appends this many flows at most, and ct_ctl_adopt takes as many. */
+/* ct_ctl_dump appends this many flows at most; ct_ctl_adopt and ct_ctl_restore take as many. */
 #define CT_DUMP_FLOWS 16
 
 _Static_assert(sizeof(struct ct_ctl) == 48 + sizeof(struct ct_flow), "ct_ctl is a message");

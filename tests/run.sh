@@ -189,7 +189,7 @@ build_replay() {
 # What netns tests use: the traffic generator and an XDP program; a later version of ctloader.
 build_tools() {
 	mkdir -p "$BUILD"
-	[[ ! " ${files[*]-} " =~ " netns/"(upgrade|repair)".sh " || ( -e $BUILD/next/ctloader &&
+	[[ ! " ${files[*]-} " =~ " netns/"(upgrade|repair|save)".sh " || ( -e $BUILD/next/ctloader &&
 		-z $(find tests/tools/next.sh Makefile bpf include user -newer "$BUILD/next/ctloader" -type f) ) ]] ||
 		tests/tools/next.sh "$BUILD/next" || exit 2
 	[[ -e $BUILD/traffic && -z $(find tests/tools/traffic.c tests/tools/pattern.h tests/unit/crc32c.h \

@@ -22,6 +22,8 @@ int cmd_list(struct instance *in, int argc, char **argv);
 int cmd_get(struct instance *in, int argc, char **argv);
 int cmd_count(struct instance *in, int argc, char **argv);
 int cmd_flush(struct instance *in, int argc, char **argv);
+int cmd_save(struct instance *in, int argc, char **argv);
+int cmd_restore(struct instance *in, int argc, char **argv);
 int cmd_events(struct instance *in, int argc, char **argv);
 int cmd_stats(struct instance *in, int argc, char **argv);
 int cmd_set(struct instance *in, int argc, char **argv);

@@ -10,11 +10,11 @@
 #include "../bpf/tuple.h"
 
 /*
- * A flush waits this long for listeners that take no event, and so long in all for some that take
- * few; then it goes on without them.
+ * Who ends or enters many flows waits this long for listeners that take no event, and so long in
+ * all for some that take few; then goes on without them.
  */
-#define FLUSH_PATIENCE_MS 2000
-#define FLUSH_WAIT_MS     10000
+#define PATIENCE_MS 2000
+#define WAIT_MS     10000
 
 /*
  * A walk waits so long for a flow that somebody owns: nobody does for more than some microseconds, unless his
@@ -26,7 +26,7 @@ int table_open(struct table *t, const struct instance *in)
 {
 	memset(t, 0, sizeof(*t));
 	t->in = in;
-	t->get = t->delete = t->flush = t->state = -1;
+	t->get = t->delete = t->flush = t->restore = t->state = -1;
 	if ((t->dump = instance_need(in, "progs/ct_ctl_dump")) < 0 ||
 	    (t->get = instance_need(in, "progs/ct_ctl_get")) < 0 ||
 	    (t->state = instance_need(in, "state")) < 0 ||
@@ -40,7 +40,7 @@ int table_open(struct table *t, const struct instance *in)
 
 void table_close(struct table *t)
 {
-	int fds[] = { t->dump, t->get, t->delete, t->flush, t->state };
+	int fds[] = { t->dump, t->get, t->delete, t->flush, t->restore, t->state };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
@@ -135,10 +135,26 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+/* A listener has no room for what is to come: wait a little, and see whether that was all. */
+static void patience_wait(struct patience *p)
+{
+	if (!p->since)
+		p->since = now_ms();
+	pause_ms();
+	p->over = now_ms() - p->since >= PATIENCE_MS || p->waited + now_ms() - p->since >= WAIT_MS;
+}
+
+/* It has. */
+static void patience_go_on(struct patience *p)
+{
+	if (p->since)
+		p->waited += now_ms() - p->since;
+	p->since = 0;
+}
+
 long table_flush(struct table *t, enum ct_end reason)
 {
-	uint64_t waited = 0, since = 0; /* ms in all; when this wait began, 0: it has not */
-	bool forced = false;
+	struct patience p = {};
 	int more;
 	long n = 0;
 
@@ -148,7 +164,7 @@ long table_flush(struct table *t, enum ct_end reason)
 		do {
 			/* Once the patience is spent, events that find no room are counted as lost. */
 			struct ct_ctl m = { .family = family, .first = first, .reason = reason,
-					    .full = forced };
+					    .full = p.over };
 
 			more = control(t, t->flush, &m, sizeof(m));
 			if (more < 0)
@@ -157,19 +173,56 @@ long table_flush(struct table *t, enum ct_end reason)
 				return -EIO;
 			n += m.count;
 			first = m.first;
-			if (m.full) {
-				if (!since)
-					since = now_ms();
-				pause_ms();
-				forced = now_ms() - since >= FLUSH_PATIENCE_MS ||
-					 waited + now_ms() - since >= FLUSH_WAIT_MS;
-			} else if (since) {
-				waited += now_ms() - since;
-				since = 0;
-			}
+			if (m.full)
+				patience_wait(&p);
+			else
+				patience_go_on(&p);
 		} while (more);
 	}
 	return n;
+}
+
+int table_restore_open(struct table *t)
+{
+	t->restore = instance_need(t->in, "progs/ct_ctl_restore");
+	return t->restore < 0;
+}
+
+/* The first of these flows, as many as listeners have room for, or all. How many, or -errno. */
+static int restore_some(struct table *t, const struct ct_flow *flows, uint32_t n,
+			struct restored *r)
+{
+	struct dump d = { .m = { .count = n, .full = r->patience.over } };
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &d, .data_out = &d.m,
+		    .data_size_in = (__u32)(sizeof(d.m) + n * sizeof(*flows)),
+		    .data_size_out = sizeof(d.m));
+
+	memcpy(d.flows, flows, n * sizeof(*flows));
+	/* It hands the packet back whole, which is more than we want: that is no error. */
+	if (bpf_prog_test_run_opts(t->restore, &run) && errno != ENOSPC)
+		return -errno;
+	if (run.retval)
+		return -EIO;
+	r->entered += d.m.count;
+	r->there += d.m.first;
+	r->full += d.m.full;
+	return (int)(d.m.count + d.m.first + d.m.full);
+}
+
+int table_restore(struct table *t, const struct ct_flow *flows, uint32_t n, struct restored *r)
+{
+	int done;
+
+	for (; n; flows += done, n -= (uint32_t)done) {
+		done = restore_some(t, flows, n, r);
+		if (done < 0 || (!done && r->patience.over))
+			return done ?: -EIO;
+		if (done)
+			patience_go_on(&r->patience);
+		else
+			patience_wait(&r->patience);
+	}
+	return 0;
 }
 
 int table_relearn(const struct instance *in)

@@ -12,6 +12,7 @@
 struct table {
 	const struct instance *in;
 	int dump, get, delete, flush; /* control programs */
+	int restore;                  /* likewise, after table_restore_open() */
 	int state;
 	struct ct_clock clock; /* refreshed by every call */
 };
@@ -53,6 +54,28 @@ int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason
  * deleted, or -errno.
  */
 long table_flush(struct table *t, enum ct_end reason);
+/* How long listeners that have no room have been waited for. */
+struct patience {
+	uint64_t waited, since; /* ms in all; when this wait began, 0: it has not */
+	bool over;
+};
+
+/* What has become of flows that were to be restored. */
+struct restored {
+	uint64_t entered;
+	uint64_t there; /* the table had them, in either direction: left as they are */
+	uint64_t full;  /* there was no room */
+	struct patience patience;
+};
+
+/* For who will restore. 0 or 1, reported. */
+int table_restore_open(struct table *t);
+/*
+ * Put flows into the table as if they were confirmed now, each with its event; up to CT_DUMP_FLOWS. Their
+ * times are the instance's, and TCP's windows are learned anew. Waits for slow listeners, but not for
+ * ever. Adds to *r. 0 or -errno.
+ */
+int table_restore(struct table *t, const struct ct_flow *flows, uint32_t n, struct restored *r);
 /*
  * Forget the windows of TCP connections, because packets of theirs may not have been seen.
  * The next packet of each side is believed. 0 or -errno.

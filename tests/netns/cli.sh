@@ -8,7 +8,7 @@
 # shellcheck source=tests/tools/more.sh
 source "$TOP/tests/tools/more.sh"
 
-COMMANDS="attach detach status audit list get count flush events stats set show"
+COMMANDS="attach detach status audit list get count flush save restore events stats set show"
 # What needs an instance and takes no arguments that could be wrong.
 READERS="status list count flush events stats show"
 
@@ -53,6 +53,12 @@ test_arguments() {
 	refuses 2 'detach: IFACE' 'name at least one, or use --all' detach
 	refuses 2 'detach: ra' 'either --all or interfaces' detach --all ra
 	refuses 2 'set: KEY=VALUE' 'missing' set
+	for c in save restore; do
+		refuses 2 "$c: FILE" '^name one file, or - for standard' "$c"
+		refuses 2 "$c: FILE" '^name one file, or - for standard' "$c" a b
+	done
+	fails 2 ctl save -o json -
+	want_match "$ERR" '^ctloader: save: -o json: the flows go to standard output' "error"
 	want_detached
 }
 
@@ -120,6 +126,7 @@ test_bad_filters() {
 	refuses 2 'list: -p 17' '--state is for TCP' list -p udp --state ESTABLISHED
 	refuses 2 "list: ICMP's options and ports or states" 'no flow has both' list --icmp-type 8 --sport 1
 	refuses 2 'count: -s foo' '^not an address$' count -s foo
+	refuses 2 'save: -s foo' '^not an address$' save -s foo -
 	refuses 2 'events: -s foo' '^not an address$' events -s foo
 	refuses 2 'get: the tuple is not complete; missing' '-p, -s .*, -d ' get
 	refuses 2 'get: the tuple is not complete; missing' '--dport$' \
@@ -186,7 +193,7 @@ test_help() {
 # Without an instance every command that needs one says so, with exit code 1; in JSON, too.
 test_not_loaded() {
 	local c
-	for c in $READERS 'set udp_timeout=30' 'detach --all' 'detach ra' \
+	for c in $READERS 'save -' 'set udp_timeout=30' 'detach --all' 'detach ra' \
 		'get -p udp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2'; do
 		# shellcheck disable=SC2086 # words
 		refuses 1 "${c%% *}: table" "^not loaded \(run 'ctloader attach' first\)$" $c

@@ -73,8 +73,11 @@ test_capabilities() {
 	done
 	want_eq "$(with_caps '' count)" 1 "flows"
 	run with_caps '' set udp_timeout=31
+	with_caps '' save - 2>/dev/null >"$T/saved"
 	run with_caps '' flush
 	want_match "$OUT" ' 1 flows' "flush"
+	run with_caps '' restore - <"$T/saved"
+	want_match "$OUT" ' 1 flow entries have been restored' "restore"
 	refused 'upgrade: CAP_NET_ADMIN missing' 'permission denied' \
 		with_caps 'bpf perfmon sys_admin' upgrade
 	refused 'upgrade: CAP_SYS_ADMIN missing' 'permission denied' \
@@ -359,6 +362,9 @@ test_group() {
 		wait_for 3 same_for_member $command
 	done
 	want_eq "$(member /proc/self/fd/5 list -o json 2>/dev/null | jq length)" 4 "flows"
+	member /proc/self/fd/5 save - 2>/dev/null >"$T/saved"
+	run root restore -o json - <"$T/saved"
+	want_eq "$OUT" '{"restored":0,"existing":4,"expired":0}' "what a member saved"
 	refused 'get: icmp src=10.0.1.1 dst=10.0.2.1 type=8 code=0 id=0' 'no such flow' \
 		member /proc/self/fd/5 get -p icmp -s 10.0.1.1 -d 10.0.2.1 --icmp-type 8 --icmp-id 0
 

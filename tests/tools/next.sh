@@ -34,6 +34,9 @@ change include/ct_types.h '/^struct ct_entry \{/,/^\}/ {
 }'
 change include/ct_types.h '/^struct ct_tcp \{/,/^\}/ s/^struct ct_tcp \{/&\n\t__u32 rtt;/'
 change include/ct_types.h 's/__u32 words\[13\];/__u32 words[14];/'
+# Columns of saved files: one more, and one that is wider.
+change user/flowfile.h 's/^\tNUMBER\(END, TCP,/\tNUMBER(RTT, TCP, "tcp.rtt", 3, entry.l4.tcp.rtt) \\\n&/'
+change user/flowfile.h 's/^(\tNUMBER\(MARK, ALL, "mark",) 4,/\1 8,/'
 # Interfaces, and what the CPUs share.
 change include/ct_config.h '/^struct ct_iface \{/,/^\}/ s/^\t__u16 zone;/\t__u32 index;\n\t__u16 zone;/'
 change include/ct_config.h '/^struct ct_state \{/,/^\}/ s/^\t__u64 flows;/\t__u64 peak;\n&/'
