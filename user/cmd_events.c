@@ -40,7 +40,7 @@ static const struct opt events_options[] = {
 
 /* What the command line asks for, and how far we are. */
 struct following {
-	struct filter filter;
+	struct ct_filter filter;
 	unsigned int formats;
 	uint32_t mask;       /* 1 << enum ct_event_type */
 	uint32_t ring_bytes;

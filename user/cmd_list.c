@@ -16,7 +16,7 @@
 
 /* What the command line of these commands asks for. */
 struct request {
-	struct filter filter;
+	struct ct_filter filter;
 	unsigned int formats;
 };
 
@@ -166,7 +166,7 @@ int cmd_get(struct instance *in, int argc, char **argv)
 /* --- count ------------------------------------------------------------------------------------ */
 
 struct counting {
-	const struct filter *filter;
+	const struct ct_filter *filter;
 	uint64_t flows;
 };
 

@@ -29,7 +29,7 @@ void tuple_invert(const struct ct_tuple *tuple, struct ct_tuple *inverse)
 	*inverse = *tuple;
 }
 
-static struct filter filter;
+static struct ct_filter filter;
 static struct ct_tuple tuple;
 static char *message;
 
