@@ -120,8 +120,8 @@ static __always_inline void ct_event(enum ct_event_type type, enum ct_end reason
 		ct_event_send(type, reason, original, e, now);
 }
 
-/* The least room left in any listener's ring, in bytes; what a flush heeds. */
-static __always_inline __u64 ct_event_room(void)
+/* The least room left for this type in any listener's ring, in bytes; what a flush heeds. */
+static __always_inline __u64 ct_event_room(enum ct_event_type type)
 {
 	struct ct_listeners *ls = ct_listeners();
 	__u64 room = ~0ULL;
@@ -133,7 +133,7 @@ static __always_inline __u64 ct_event_room(void)
 		__u64 used, size;
 		void *ring;
 
-		if (!(READ_ONCE(ls->slot[i].mask) & (1U << CT_EV_DESTROY)))
+		if (!(READ_ONCE(ls->slot[i].mask) & (1U << type)))
 			continue;
 		ring = bpf_map_lookup_elem(&listeners, &key);
 		if (!ring)

@@ -10,7 +10,7 @@
 
 #include "../include/ct_filter.h"
 #include "../include/ct_proto.h"
-#include "parse.h"
+#include "tuple.h"
 
 static __always_inline bool ct_filter_address(const struct ct_filter *f, enum ct_filter_place place,
 					      const union ct_addr *addr)
