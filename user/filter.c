@@ -274,23 +274,28 @@ static int parse_status(struct ct_filter *f, const char *value)
 	}
 }
 
-static int parse_mark(struct ct_filter *f, const char *value)
+int mark_parse(const char *option, const char *value, uint32_t *mark, uint32_t *mask)
 {
 	size_t len = strcspn(value, "/");
-	uint64_t mark, mask = UINT32_MAX;
+	uint64_t number, bits = UINT32_MAX;
 	char text[32];
 
 	if (len >= sizeof(text))
-		return usage_error("not MARK[/MASK]", "-m %s", value);
+		return usage_error("not MARK[/MASK]", "%s %s", option, value);
 	memcpy(text, value, len);
 	text[len] = '\0';
-	if (!number_parse(text, 0, UINT32_MAX, &mark) ||
-	    (value[len] && !number_parse(value + len + 1, 0, UINT32_MAX, &mask)))
-		return usage_error("not MARK[/MASK], two numbers of 32 bits", "-m %s", value);
-	f->mark = (uint32_t)mark;
-	f->mark_mask = (uint32_t)mask;
-	f->fields |= CT_FILTER_MARK;
+	if (!number_parse(text, 0, UINT32_MAX, &number) ||
+	    (value[len] && !number_parse(value + len + 1, 0, UINT32_MAX, &bits)))
+		return usage_error("not MARK[/MASK], two numbers of 32 bits", "%s %s", option, value);
+	*mark = (uint32_t)number;
+	*mask = (uint32_t)bits;
 	return 0;
+}
+
+static int parse_mark(struct ct_filter *f, const char *value)
+{
+	f->fields |= CT_FILTER_MARK;
+	return mark_parse("-m", value, &f->mark, &f->mark_mask);
 }
 
 static int parse_zone(struct ct_filter *f, const char *value)
@@ -454,35 +459,50 @@ static void take_icmp(const struct ct_filter *f, struct ct_tuple *t, struct miss
 	t->dport = htons((uint16_t)(f->icmp_type << 8 | f->icmp_code));
 }
 
-int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
+/* As much of the tuple as there is; what is missing. */
+static void collect_tuple(const struct ct_filter *f, struct ct_tuple *tuple, struct missing *m)
 {
-	struct missing m = { .len = 0 };
-
-	if (f->fields & CT_FILTER_OF_ENTRY)
-		return usage_error("no part of a tuple", "--state, -u and -m");
 	memset(tuple, 0, sizeof(*tuple));
+	m->len = 0;
 	tuple->family = f->family;
 	tuple->proto = f->proto;
 	tuple->zone = f->zone;
 	if (!(f->fields & CT_FILTER_PROTO))
-		miss(&m, "-p");
+		miss(m, "-p");
 	if (!take_address(f, CT_FILTER_AT_ORIG_SRC, CT_FILTER_AT_REPLY_DST, &tuple->src))
-		miss(&m, "-s (a whole address)");
+		miss(m, "-s (a whole address)");
 	if (!take_address(f, CT_FILTER_AT_ORIG_DST, CT_FILTER_AT_REPLY_SRC, &tuple->dst))
-		miss(&m, "-d (a whole address)");
+		miss(m, "-d (a whole address)");
 	switch (f->fields & CT_FILTER_PROTO ? fmt_ports(f->proto) : FMT_NO_PORTS) {
 	case FMT_PORTS:
 		if (f->proto != IPPROTO_DCCP) /* is tracked by address alone */
-			take_ports(f, tuple, &m);
+			take_ports(f, tuple, m);
 		break;
 	case FMT_ICMP:
-		take_icmp(f, tuple, &m);
+		take_icmp(f, tuple, m);
 		break;
 	case FMT_KEYS:
 	case FMT_NO_PORTS:
 		break;
 	}
+}
+
+int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
+{
+	struct missing m;
+
+	if (f->fields & CT_FILTER_OF_ENTRY)
+		return usage_error("no part of a tuple", "--state, -u and -m");
+	collect_tuple(f, tuple, &m);
 	if (m.len)
 		return usage_error(m.names, "the tuple is not complete; missing");
 	return 0;
+}
+
+bool filter_is_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
+{
+	struct missing m;
+
+	collect_tuple(f, tuple, &m);
+	return !m.len && !(f->fields & CT_FILTER_OF_ENTRY) && fmt_ports(f->proto) != FMT_KEYS;
 }

@@ -25,5 +25,12 @@ bool filter_match(const struct ct_filter *f, const struct ct_flow *flow);
  * 0, or 2 (reported) when something is missing or is no part of a tuple.
  */
 int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple);
+/*
+ * Do the options spell out the tuple of one flow, and nothing else? Not of GRE: there is no option for
+ * its keys.
+ */
+bool filter_is_tuple(const struct ct_filter *f, struct ct_tuple *tuple);
+/* MARK[/MASK], of which the mask is all bits when it is not given. 0, or 2 (reported, as of `option`). */
+int mark_parse(const char *option, const char *value, uint32_t *mark, uint32_t *mask);
 
 #endif
