@@ -504,5 +504,6 @@ bool filter_is_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
 	struct missing m;
 
 	collect_tuple(f, tuple, &m);
-	return !m.len && !(f->fields & CT_FILTER_OF_ENTRY) && fmt_ports(f->proto) != FMT_KEYS;
+	return !m.len && !(f->fields & CT_FILTER_OF_ENTRY) && fmt_ports(f->proto) != FMT_KEYS &&
+	       ct_filter_tuple(f, tuple); /* two spellings of an end may differ */
 }

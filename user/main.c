@@ -97,7 +97,7 @@ static int print_libxdp(enum libxdp_print_level level, const char *format, va_li
 /* What -h shows, made of the table. */
 static const char *overview(void)
 {
-	static char text[2048];
+	static char text[4096];
 	size_t at = 0;
 
 	at += (size_t)snprintf(text, sizeof(text),
