@@ -326,7 +326,10 @@ static __always_inline int ct_ctl_walk_end(const struct ct_ctl_walk *walk, __u32
 	return walk->at >= walk->used ? 0 : 1;
 }
 
-/* How many flows may change in one call: no more than the listeners have room for, packets' events beside ours. */
+/*
+ * How many flows may change in one call: no more than the listeners have room for, packets' events
+ * beside ours.
+ */
 static __always_inline __u32 ct_ctl_limit(const struct ct_ctl *m, enum ct_event_type type)
 {
 	__u64 room = ct_event_room(type) / 2 / (sizeof(struct ct_event) + 8);

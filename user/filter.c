@@ -418,8 +418,8 @@ static void miss(struct missing *m, const char *name)
 }
 
 /* The address of either spelling; false when there is none. */
-static bool take_address(const struct ct_filter *f, enum ct_filter_place orig, enum ct_filter_place reply,
-			 union ct_addr *addr)
+static bool take_address(const struct ct_filter *f, enum ct_filter_place orig,
+			 enum ct_filter_place reply, union ct_addr *addr)
 {
 	unsigned int last = f->family == CT_IPV6 ? 3 : 0; /* word of the address */
 	enum ct_filter_place place = f->fields & CT_FILTER_ORIG_SRC << orig ? orig : reply;
@@ -430,8 +430,8 @@ static bool take_address(const struct ct_filter *f, enum ct_filter_place orig, e
 	return true;
 }
 
-static bool take_port(const struct ct_filter *f, enum ct_filter_place orig, enum ct_filter_place reply,
-		      __be16 *port)
+static bool take_port(const struct ct_filter *f, enum ct_filter_place orig,
+		      enum ct_filter_place reply, __be16 *port)
 {
 	enum ct_filter_place place = f->fields & CT_FILTER_ORIG_SPORT << orig ? orig : reply;
 

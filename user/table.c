@@ -50,11 +50,13 @@ void table_close(struct table *t)
 			close(fds[i]);
 }
 
-/* A program that few commands need. 0 or -errno. */
+/* A program that few commands need. 0 or -errno; -ENOENT is kept for flows that are not there. */
 static int need(struct table *t, int *prog, const char *name)
 {
 	if (*prog < 0)
 		*prog = instance_fd(t->in, name);
+	if (*prog == -ENOENT)
+		return -ENOSYS;
 	return *prog < 0 ? *prog : 0;
 }
 

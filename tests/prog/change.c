@@ -208,7 +208,7 @@ TEST(select_as_natively)
 	n = dump(all, MOST);
 	CHECK_EQ(n, 62); /* protocol 89 has no ports */
 	CHECK_EQ(act(NULL, CT_ACTION_COUNT), n);
-	for (int i = 0; i < 600; i++) {
+	for (int i = 0; i < 4000; i++) {
 		struct ct_filter f = some_filter(&all[below((uint32_t)n)]);
 		size_t want = 0;
 
