@@ -82,9 +82,9 @@ row 'count by status: looks at every entry' 3 count -u ASSURED -- -L -u ASSURED
 row 'count, nearly all match' 3 count -p udp --dport 9 -- -L -p udp --dport 9
 row 'list, a thousand match' 3 list -p udp --dport 10 -- -L -p udp --dport 10
 row 'list, nearly all match' 1 list -p udp --dport 9 -- -L -p udp --dport 9
-row 'update, none matches' 3 update -p udp --dport 11 --mark 5 -- -U -p udp --dport 11 --mark 5
-row 'update, a thousand match' 3 update -p udp --dport 10 --mark 5 -- -U -p udp --dport 10 --mark 5
-row 'update, nearly all match' 3 update -p udp --dport 9 --mark 5 -- -U -p udp --dport 9 --mark 5
+row 'update, none matches' 3 update -p udp --dport 11 --timeout 7200 -- -U -p udp --dport 11 -t 7200
+row 'update, a thousand match' 3 update -p udp --dport 10 --timeout 7200 -- -U -p udp --dport 10 -t 7200
+row 'update, nearly all match' 3 update -p udp --dport 9 --timeout 7200 -- -U -p udp --dport 9 -t 7200
 row 'delete, none matches' 3 delete -p udp --dport 11 -- -D -p udp --dport 11
 row 'delete, a thousand match' 1 delete -p udp --dport 10 -- -D -p udp --dport 10
 row 'delete, nearly all match' 1 delete -p udp --dport 9 -- -D -p udp --dport 9
