@@ -245,6 +245,24 @@ int ct_ctl_dump(struct __sk_buff *skb)
 }
 
 SEC("tc")
+int ct_ctl_select(struct __sk_buff *skb)
+{
+	return ct_ctl_do_request(skb, false);
+}
+
+SEC("tc")
+int ct_ctl_change(struct __sk_buff *skb)
+{
+	return ct_ctl_do_request(skb, true);
+}
+
+SEC("tc")
+int ct_ctl_create(struct __sk_buff *skb)
+{
+	return ct_ctl_do_create(skb);
+}
+
+SEC("tc")
 int ct_ctl_flush(struct __sk_buff *skb)
 {
 	return ct_ctl_do_walk(skb, CT_WALK_FLUSH);

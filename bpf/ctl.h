@@ -11,14 +11,17 @@
 #define CTL_H
 
 #include "hook.h"
+#include "match.h"
 #include "sweep.h"
 
 /* Slots one call looks at. */
 #define CT_CTL_SLOTS 16384
 /* For so long may it take to copy a table, switch, and come back for what the old one learned. */
 #define CT_ADOPT_SECONDS 30
-/* Flows one call of flush destroys: about a millisecond. */
+/* Flows one call of flush destroys, or of change deletes or updates: about a millisecond. */
 #define CT_CTL_FLUSH 1024
+/* Entries one call looks at, wherever its slots don't tell enough. */
+#define CT_CTL_LOOK 4096
 
 static __always_inline struct ct_ctl *ct_ctl_message(struct __sk_buff *skb)
 {
@@ -110,52 +113,107 @@ struct ct_ctl_walk {
 	__u32 hz;
 	__u16 all;  /* dump: what is past its time, too */
 	__u16 busy; /* the flow of this slot could not be had: somebody owns it for long */
+	__u32 looked; /* entries */
 	__u64 now;
 };
 
-/* Own the flow of a slot, if one is there and it lives; its tuple, as it began, into *original. */
+union ct_ctl_key {
+	struct ct_key4 v4;
+	struct ct_key6 v6;
+};
+
+/* The tuple of a packet of this key: functions of their own, or the verifier sees too many paths. */
+ct_global int ct_ctl_tuple(__u32 engine, const union ct_ctl_key *key, __u32 swapped,
+			   struct ct_tuple *t)
+{
+	if (!key || !t)
+		return 0;
+	if (engine == 0)
+		ct_tuple_of_key4(t, &key->v4, swapped & 1);
+	else
+		ct_tuple_of_key6(t, &key->v6, swapped & 1);
+	return 0;
+}
+
+/* Does the flow match? Without `e`: may it, as far as this tuple tells? */
+ct_global int ct_ctl_matches(const struct ct_filter *f, const struct ct_tuple *t,
+			     const struct ct_entry *e)
+{
+	if (!f || !t || !ct_filter_tuple(f, t))
+		return 0;
+	return !e || ct_filter_entry(f, t->proto, e);
+}
+
+/* May the flow of this key match? Which of the two directions is the original one its entry knows. */
+static __always_inline bool ct_ctl_may_match(const struct ct_filter *f, __u32 engine,
+					     const union ct_ctl_key *key, struct ct_tuple *scratch)
+{
+	if (!(f->fields & ~CT_FILTER_OF_ENTRY))
+		return true;
+	ct_ctl_tuple(engine, key, false, scratch);
+	if (ct_ctl_matches(f, scratch, NULL))
+		return true;
+	ct_ctl_tuple(engine, key, true, scratch);
+	return ct_ctl_matches(f, scratch, NULL);
+}
+
+/* The key of a slot. False: there is no flow. */
+static __always_inline bool ct_ctl_key_of_slot(__u32 engine, __u32 slot, union ct_ctl_key *key)
+{
+	if (engine == 0) {
+		struct ct_key4 *kept = bpf_map_lookup_elem(&index4, &slot);
+
+		if (!kept || kept->pad >> 6 == CT_HINT_FREE)
+			return false;
+		key->v4 = *kept;
+		key->v4.pad = 0;
+	} else {
+		struct ct_key6 *kept = bpf_map_lookup_elem(&index6, &slot);
+
+		if (!kept || kept->pad >> 6 == CT_HINT_FREE)
+			return false;
+		key->v6 = *kept;
+		key->v6.pad = 0;
+	}
+	return true;
+}
+
+/*
+ * Own the flow of a slot, if one is there, lives, and matches the filter (NULL: any does). Most that
+ * don't match their keys tell: those entries are not looked up. The key into *key; its tuple, as it
+ * began, into *original.
+ */
 static __always_inline struct ct_entry *ct_ctl_own_slot(struct ct_ctl_walk *walk, __u32 slot,
+							const struct ct_filter *f,
+							union ct_ctl_key *key,
 							struct ct_tuple *original)
 {
 	struct ct_entry *e;
 	__u32 hash;
 	int err;
 
-	if (ct_hint_read(walk->engine, slot) >> 6 == CT_HINT_FREE)
+	if (!ct_ctl_key_of_slot(walk->engine, slot, key) ||
+	    (f && !ct_ctl_may_match(f, walk->engine, key, original)))
 		return NULL;
 	if (walk->engine == 0) {
-		struct ct_key4 *kept = bpf_map_lookup_elem(&index4, &slot), key;
-
-		if (!kept)
-			return NULL;
-		key = *kept;
-		key.pad = 0;
-		hash = ct_hash_words((void *)&key, 4, ct_salt);
-		e = bpf_map_lookup_elem(&ct4, &key);
-		err = e ? ct_own(e, hash) : -CT_ENOENT;
-		if (err)
-			goto not_had;
-		ct_tuple_of_key4(original, &key, e->swapped & 1);
+		hash = ct_hash_words((void *)&key->v4, 4, ct_salt);
+		e = bpf_map_lookup_elem(&ct4, &key->v4);
 	} else {
-		struct ct_key6 *kept = bpf_map_lookup_elem(&index6, &slot), key;
-
-		if (!kept)
-			return NULL;
-		key = *kept;
-		key.pad = 0;
-		hash = ct_hash_words((void *)&key, 10, ct_salt);
-		e = bpf_map_lookup_elem(&ct6, &key);
-		err = e ? ct_own(e, hash) : -CT_ENOENT;
-		if (err)
-			goto not_had;
-		ct_tuple_of_key6(original, &key, e->swapped & 1);
+		hash = ct_hash_words((void *)&key->v6, 10, ct_salt);
+		e = bpf_map_lookup_elem(&ct6, &key->v6);
 	}
-	if (e->slot == slot && (walk->all || !ct_expired(e, walk->now)))
-		return e;
-	ct_release(e); /* the slot has changed hands, or the flow is over */
-	return NULL;
-not_had:
+	if (f)
+		walk->looked++;
+	err = e ? ct_own(e, hash) : -CT_ENOENT;
 	walk->busy = err == -CT_EBUSY;
+	if (err || !e)
+		return NULL;
+	ct_ctl_tuple(walk->engine, key, e->swapped, original);
+	if (e->slot == slot && (walk->all || !ct_expired(e, walk->now)) &&
+	    (!f || ct_ctl_matches(f, original, e)))
+		return e;
+	/* The slot has changed hands, the flow is over, or is not what is looked for. */
+	ct_release(e);
 	return NULL;
 }
 
@@ -166,13 +224,14 @@ not_had:
 static long ct_ctl_dump_slot(__u32 i, void *ctx)
 {
 	struct ct_ctl_walk *walk = ctx;
-	struct ct_flow flow;
+	union ct_ctl_key key = {};
+	struct ct_flow flow = {};
 	struct ct_entry *e;
 
 	(void)i;
 	if (walk->at >= walk->used || walk->count >= CT_DUMP_FLOWS)
 		return 1;
-	e = ct_ctl_own_slot(walk, walk->at, &flow.tuple);
+	e = ct_ctl_own_slot(walk, walk->at, NULL, &key, &flow.tuple);
 	if (walk->busy)
 		return 1;
 	walk->at++;
@@ -201,13 +260,14 @@ static __always_inline bool ct_ctl_forget_windows(struct ct_entry *e, __u8 proto
 static long ct_ctl_relearn_slot(__u32 i, void *ctx)
 {
 	struct ct_ctl_walk *walk = ctx;
-	struct ct_tuple original;
+	struct ct_tuple original = {};
+	union ct_ctl_key key = {};
 	struct ct_entry *e;
 
 	(void)i;
 	if (walk->at >= walk->used)
 		return 1;
-	e = ct_ctl_own_slot(walk, walk->at++, &original);
+	e = ct_ctl_own_slot(walk, walk->at++, NULL, &key, &original);
 	if (!e)
 		return 0;
 	walk->count += ct_ctl_forget_windows(e, original.proto);
@@ -236,45 +296,288 @@ enum ct_ctl_walks {
 	CT_WALK_RELEARN,
 };
 
-/* Walk the slots from m->first on. Ends with m->first == 0 after the last. */
+/* A walk from m->first on. False: the programs' maps are not there. */
+static __always_inline bool ct_ctl_walk_begin(struct ct_ctl_walk *walk, const struct ct_ctl *m)
+{
+	struct ct_settings *s = ct_settings();
+	struct ct_state *st = ct_state();
+
+	if (!s || !st)
+		return false;
+	walk->engine = m->family & 1;
+	walk->at = m->first;
+	walk->end = m->reason;
+	walk->hz = s->hz;
+	walk->now = ct_now();
+	walk->used = READ_ONCE(*ct_of(st->next_slot, walk->engine));
+	if (walk->used > st->max_slots)
+		walk->used = st->max_slots;
+	return true;
+}
+
+/* What the walk has come to; 1: there are more slots. Ends with m->first == 0 after the last. */
+static __always_inline int ct_ctl_walk_end(const struct ct_ctl_walk *walk, __u32 full)
+{
+	struct ct_ctl *m = ct_ctl_message(walk->skb);
+
+	if (!m)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	m->first = walk->at >= walk->used ? 0 : walk->at;
+	m->count = walk->count;
+	m->full = full;
+	return walk->at >= walk->used ? 0 : 1;
+}
+
+/*
+ * How many flows may change in one call: no more than the listeners have room for, packets' events
+ * beside ours.
+ */
+static __always_inline __u32 ct_ctl_limit(const struct ct_ctl *m, enum ct_event_type type)
+{
+	__u64 room = ct_event_room(type);
+
+	return room < CT_CTL_FLUSH && !m->full ? room : CT_CTL_FLUSH;
+}
+
+/* Walk the slots from m->first on. */
 static __always_inline int ct_ctl_do_walk(struct __sk_buff *skb, enum ct_ctl_walks what)
 {
 	struct ct_ctl *m = ct_ctl_message(skb);
-	struct ct_settings *s = ct_settings();
-	struct ct_state *st = ct_state();
 	struct ct_ctl_walk walk = { .skb = skb };
 	__u32 full = 0;
 
-	if (!m || !s || !st)
+	if (!m || !ct_ctl_walk_begin(&walk, m))
 		return CT_ENOSPC;
-	walk.engine = m->family & 1;
-	walk.at = m->first;
-	walk.end = m->reason;
 	walk.all = what == CT_WALK_DUMP && m->full;
-	walk.hz = s->hz;
-	walk.now = ct_now();
-	walk.used = READ_ONCE(*ct_of(st->next_slot, walk.engine));
-	if (walk.used > st->max_slots)
-		walk.used = st->max_slots;
 	if (what == CT_WALK_DUMP) {
 		bpf_loop(CT_CTL_SLOTS, ct_ctl_dump_slot, &walk, 0);
 	} else if (what == CT_WALK_RELEARN) {
 		bpf_loop(CT_CTL_SLOTS, ct_ctl_relearn_slot, &walk, 0);
 	} else {
-		__u64 room = ct_event_room(CT_EV_DESTROY);
-
-		walk.limit = room < CT_CTL_FLUSH && !m->full ? room : CT_CTL_FLUSH;
+		walk.limit = ct_ctl_limit(m, CT_EV_DESTROY);
 		full = !walk.limit;
 		bpf_loop(CT_CTL_SLOTS, ct_ctl_flush_slot, &walk, 0);
 	}
-	m = ct_ctl_message(skb);
-	if (!m)
+	return ct_ctl_walk_end(&walk, full);
+}
+
+/* --- Flows by a filter: see struct ct_request ---------------------------------------------------- */
+
+static __always_inline struct ct_request *ct_ctl_request(struct __sk_buff *skb)
+{
+	struct ct_request *r = (void *)(long)skb->data + sizeof(struct ct_ctl);
+
+	return (void *)(r + 1) > (void *)(long)skb->data_end ? NULL : r;
+}
+
+/* Is the walk to look at another slot? */
+static __always_inline bool ct_ctl_goes_on(const struct ct_ctl_walk *walk)
+{
+	return walk->at < walk->used && walk->count < walk->limit && walk->looked < CT_CTL_LOOK;
+}
+
+/* Count the flow of a slot, or copy it behind the request. */
+static long ct_ctl_select_slot(__u32 i, void *ctx)
+{
+	struct ct_ctl_walk *walk = ctx;
+	struct ct_request *r = ct_ctl_request(walk->skb);
+	union ct_ctl_key key = {};
+	struct ct_flow flow = {};
+	struct ct_entry *e;
+	__u8 action;
+
+	(void)i;
+	if (!r || !ct_ctl_goes_on(walk))
+		return 1;
+	action = r->action;
+	e = ct_ctl_own_slot(walk, walk->at, &r->filter, &key, &flow.tuple);
+	if (!e) {
+		walk->at += !walk->busy;
+		return walk->busy != 0;
+	}
+	walk->at++;
+	if (action == CT_ACTION_DUMP)
+		flow.entry = *e;
+	ct_release(e);
+	if (action != CT_ACTION_DUMP ||
+	    !bpf_skb_store_bytes(walk->skb,
+				 sizeof(struct ct_ctl) + sizeof(struct ct_request) +
+					 walk->count * sizeof(flow),
+				 &flow, sizeof(flow), 0))
+		walk->count++;
+	return 0;
+}
+
+/*
+ * Do to an owned flow what is asked for, and tell. It need not change anything: who asks is told that
+ * it was done.
+ */
+static __always_inline void ct_ctl_update(const struct ct_request *r, struct ct_entry *e,
+					  const struct ct_tuple *original, __u64 now, __u32 hz)
+{
+	e->mark = (e->mark & ~r->mark_mask) ^ r->mark;
+	if (r->set_timeout) {
+		e->expires = now + (__u64)r->timeout * hz;
+		ct_hint_write(e, original->family, now, hz);
+	}
+	ct_event(CT_EV_UPDATE, CT_END_NONE, original, e, now);
+	ct_release(e);
+}
+
+static long ct_ctl_change_slot(__u32 i, void *ctx)
+{
+	struct ct_ctl_walk *walk = ctx;
+	struct ct_request *r = ct_ctl_request(walk->skb);
+	struct ct_tuple original = {};
+	union ct_ctl_key key = {};
+	struct ct_entry *e;
+
+	(void)i;
+	if (!r || !ct_ctl_goes_on(walk))
+		return 1;
+	e = ct_ctl_own_slot(walk, walk->at, &r->filter, &key, &original);
+	if (!e) {
+		walk->at += !walk->busy;
+		return walk->busy != 0;
+	}
+	walk->at++;
+	walk->count++;
+	if (r->action == CT_ACTION_UPDATE)
+		ct_ctl_update(r, e, &original, walk->now, walk->hz);
+	else if (walk->engine == 0)
+		ct_table_destroy4(&key.v4, e, walk->end, walk->now);
+	else
+		ct_table_destroy6(&key.v6, e, walk->end, walk->now);
+	return 0;
+}
+
+/* Update the one flow of the message, if it is still the incarnation its word names (0: any). */
+static __always_inline int ct_ctl_change_one(struct __sk_buff *skb, struct ct_ctl *m)
+{
+	struct ct_request *r = ct_ctl_request(skb);
+	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
+	struct ct_settings *s = ct_settings();
+	__u64 word = m->flow.entry.word;
+	struct ct_entry *e;
+
+	if (!r || !pkt || !s)
 		return CT_ENOSPC;
 	ct_ctl_time(m);
-	m->first = walk.at >= walk.used ? 0 : walk.at;
-	m->count = walk.count;
-	m->full = full;
-	return walk.at >= walk.used ? 0 : 1;
+	e = ct_ctl_own(pkt, &m->flow.tuple);
+	if (!e)
+		return CT_ENOENT;
+	if (ct_expired(e, pkt->now) || (word && (word ^ e->word) & ~CT_WORD_PHASE)) {
+		ct_release(e);
+		return CT_ENOENT;
+	}
+	ct_original(pkt, (pkt->swapped ^ e->swapped) & 1 ? CT_REPLY : CT_ORIGINAL);
+	if (r->action == CT_ACTION_UPDATE)
+		ct_ctl_update(r, e, &pkt->original, pkt->now, s->hz);
+	else
+		ct_table_destroy(pkt, pkt->original.family, e, m->reason);
+	return 0;
+}
+
+static __always_inline int ct_ctl_do_request(struct __sk_buff *skb, bool change)
+{
+	struct ct_request *r = ct_ctl_request(skb);
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_ctl_walk walk = { .skb = skb };
+
+	if (!m || !r || (r->action >= CT_ACTION_DELETE) != change)
+		return CT_ENOSPC;
+	if (change && m->flow.tuple.family)
+		return ct_ctl_change_one(skb, m);
+	if (!ct_ctl_walk_begin(&walk, m))
+		return CT_ENOSPC;
+	if (!change) {
+		walk.all = m->full != 0;
+		walk.limit = r->action == CT_ACTION_DUMP ? CT_DUMP_FLOWS : ~0U;
+		bpf_loop(CT_CTL_SLOTS, ct_ctl_select_slot, &walk, 0);
+	} else {
+		walk.limit = ct_ctl_limit(m, r->action == CT_ACTION_UPDATE ? CT_EV_UPDATE :
+									   CT_EV_DESTROY);
+		bpf_loop(CT_CTL_SLOTS, ct_ctl_change_slot, &walk, 0);
+	}
+	return ct_ctl_walk_end(&walk, !walk.limit);
+}
+
+/* --- A flow that no packet begins ----------------------------------------------------------------- */
+
+/* The entry of the message, as its first packets would have left it. */
+static __always_inline void ct_ctl_fill(struct ct_entry *e, const struct ct_ctl *m, __u8 proto,
+					const struct ct_settings *s, __u64 now)
+{
+	const struct ct_entry *wanted = &m->flow.entry;
+
+	__builtin_memset(e, 0, sizeof(*e));
+	e->status = (wanted->status & (CT_S_SEEN_REPLY | CT_S_ASSURED)) | CT_S_CONFIRMED;
+	e->mark = wanted->mark;
+	e->expires = now + (__u64)m->first * s->hz;
+	e->start = s->knob.timestamp ? ct_now_ns(now) : 0;
+	switch (proto) {
+	case CT_IPPROTO_TCP:
+		e->state = wanted->state;
+		ct_tcp_created(&e->l4.tcp, e->state);
+		break;
+	case CT_IPPROTO_SCTP:
+		e->state = wanted->state;
+		e->l4.sctp.tag[CT_ORIGINAL] = wanted->l4.sctp.tag[CT_ORIGINAL];
+		e->l4.sctp.tag[CT_REPLY] = wanted->l4.sctp.tag[CT_REPLY];
+		break;
+	case CT_IPPROTO_UDP:
+		e->l4.udp.stream_at = now + (__u64)s->hz * CT_UDP_STREAM_AFTER;
+		break;
+	}
+}
+
+/* The flow that is in the way of a new one. True if it has gone: its time was up. */
+static __always_inline bool ct_ctl_make_way(struct ct_pkt *pkt)
+{
+	struct ct_entry *e = ct_table_lookup(pkt, pkt->original.family);
+
+	if (!e || ct_own(e, pkt->hash))
+		return true;
+	if (ct_expired(e, pkt->now)) {
+		ct_table_destroy(pkt, pkt->original.family, e, CT_END_TIMEOUT);
+		return true;
+	}
+	ct_release(e);
+	return false;
+}
+
+/* Put the flow of the message into the table. 0, CT_EEXIST, CT_ENOSPC. */
+static __always_inline int ct_ctl_do_create(struct __sk_buff *skb)
+{
+	struct ct_ctl *m = ct_ctl_message(skb);
+	struct ct_pkt *pkt = ct_record(CT_REC_CTL);
+	struct ct_settings *s = ct_settings();
+	int err = -CT_EEXIST;
+
+	if (!m || !pkt || !s)
+		return CT_ENOSPC;
+	ct_ctl_time(m);
+	pkt->original = m->flow.tuple;
+	if (pkt->original.family != CT_IPV4 && pkt->original.family != CT_IPV6)
+		return CT_ENOSPC;
+	pkt->pub.abi = CT_ABI;
+	pkt->slot = CT_REC_CTL;
+	pkt->flags = 0;
+	pkt->now = ct_now();
+	ct_table_key(pkt, &pkt->original);
+	ct_ctl_fill(&pkt->entry, m, pkt->original.proto, s, pkt->now);
+	pkt->entry.swapped = pkt->swapped;
+
+	for (int i = 0; i < 4 && err == -CT_EEXIST && ct_ctl_make_way(pkt); i++)
+		err = ct_table_insert(CT_REC_CTL);
+	if (err)
+		return -err;
+	ct_count_many(CT_C_CREATED, 1);
+	ct_count_many(CT_C_CONFIRMED, 1);
+	ct_event(CT_EV_NEW, CT_END_NONE, &pkt->original, &pkt->entry, pkt->now);
+	ct_table_publish(pkt);
+	return 0;
 }
 
 /* --- Taking over another table: see enum ct_adopt ---------------------------------------------- */

@@ -340,6 +340,20 @@ static __always_inline void ct_tcp_relearn(struct ct_tcp *t)
 }
 
 /*
+ * A connection that no packet has begun, in this state: of its windows as much is known as of one that
+ * is picked up in the middle. If its SYN is yet to come, that tells the rest.
+ */
+static __always_inline void ct_tcp_created(struct ct_tcp *t, __u8 state)
+{
+	t->last_index = CT_TI_NONE; /* 0 would be a SYN, which a forged answer would fit */
+	ct_tcp_relearn(t);
+	if (state == CT_TCP_SYN_SENT || state == CT_TCP_SYN_SENT2)
+		return;
+	t->peer_flags[CT_ORIGINAL] |= CT_TF_SACK_PERM | CT_TF_LIBERAL;
+	t->peer_flags[CT_REPLY] |= CT_TF_SACK_PERM | CT_TF_LIBERAL;
+}
+
+/*
  * A later fragment of a segment: `end` is the sequence number behind it, `seq` that at which the
  * segment begins, or a little before. What it brings has been sent, as if it had come with the
  * first. But a connection lets packets through without learning from them (a SYN that it ignores,

@@ -232,6 +232,17 @@ static __always_inline void ct_in_icmp_error(struct ct_pkt *pkt)
 	ct_release(e);
 }
 
+/*
+ * The mark that flows begin with whose first packet comes in by this interface. Not inlined: only first
+ * packets ask.
+ */
+ct_global int ct_iface_mark(__u32 ifindex)
+{
+	struct ct_iface *iface = ct_iface(ifindex);
+
+	return iface ? READ_ONCE(iface->mark) : 0;
+}
+
 /* First packet of a flow: prepare an entry in the record, for nobody else to see. */
 static __always_inline void ct_in_new(struct ct_pkt *pkt, const struct ct_settings *s)
 {
@@ -245,6 +256,9 @@ static __always_inline void ct_in_new(struct ct_pkt *pkt, const struct ct_settin
 		return;
 	}
 	e->swapped = pkt->swapped;
+	/* On lo, what goes out is what comes in. */
+	if (pkt->side == CT_INGRESS || pkt->iface_flags & CT_IF_LOOPBACK)
+		e->mark = ct_iface_mark(pkt->pub.ifindex);
 	ct_account(pkt, e, CT_ORIGINAL, s);
 	ct_classify(pkt, CT_NEW, CT_R_NONE);
 	ct_show_flow(pkt, e, CT_ORIGINAL);

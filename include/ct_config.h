@@ -7,6 +7,7 @@
 #define CT_CONFIG_H
 
 #include "ct_event.h"
+#include "ct_filter.h"
 #include "ct_proto.h"
 #include "ct_types.h"
 
@@ -138,6 +139,7 @@ struct ct_iface {
 	__u16 zone;
 	__u8 hook;     /* enum ct_hook */
 	__u8 used;     /* has been taken: probing goes on behind it */
+	__u32 mark;    /* of flows whose first packet comes in here */
 };
 
 /* The value of `state`: what the programs of an instance share. Every field says who writes it. */
@@ -171,16 +173,41 @@ struct ct_ctl {
 	__u8 eth[14];
 	__u8 family; /* 0: IPv4 index, 1: IPv6 index */
 	__u8 reason; /* delete, flush: enum ct_end; adopt: enum ct_adopt */
-	__u32 first; /* dump, flush: slot to begin with; on return the slot to go on with, if the program
-		      * returned 1 (a dump that has not got on waits for somebody who owns that flow); on
-		      * return of a restore: flows that were there */
+	__u32 first; /* dump, select, change, flush: slot to begin with; on return the slot to go on with, if
+		      * the program returned 1 (one that has not got on has met an entry that somebody owns,
+		      * and is to be tried again); create: seconds that the flow lasts; on return of a restore:
+		      * flows that were there */
 	__u32 count; /* adopt, restore: flows behind the message; on return: flows dumped, deleted, entered */
-	__u32 full;  /* dump: show what is past its time, too; flush, restore: go on although a ring is full;
-		      * on return of a flush: it stopped for that; of an adopt or a restore: flows that
-		      * found no room */
+	__u32 full;  /* dump, select: what is past its time, too; change, flush, restore: go on although a ring
+		      * is full; on return of change and flush: it stopped for that; of an adopt or a restore:
+		      * flows that found no room */
 	__u64 now;   /* on return: ticks */
 	__u64 now_ns; /* on return: CLOCK_MONOTONIC */
-	struct ct_flow flow; /* get, delete: the tuple to find (either direction); on return the flow */
+	struct ct_flow flow; /* get, delete: the tuple to find (either direction); on return the flow;
+			      * change: likewise, if its family is not 0; create: what is to be */
+};
+
+/* What ct_ctl_select and ct_ctl_change do with each flow that they find. */
+enum ct_action {
+	CT_ACTION_COUNT,  /* select: nothing */
+	CT_ACTION_DUMP,   /* select: append it */
+	CT_ACTION_DELETE, /* change: end it, as m->reason says */
+	CT_ACTION_UPDATE, /* change: give it another mark, another timeout */
+};
+
+/*
+ * The request behind the message of ct_ctl_select and ct_ctl_change: which flows, and what is to become
+ * of them. They return 0 after the last slot, 1 if there are more. One that goes on where it began has
+ * met an entry that somebody else owns for long: it is to be tried again.
+ */
+struct ct_request {
+	struct ct_filter filter;
+	__u32 mark;       /* update: the mark will be (mark & ~mark_mask) ^ this, as conntrack(8) has it */
+	__u32 mark_mask;
+	__u32 timeout;    /* update: seconds, if ... */
+	__u8 set_timeout; /* ... this is not 0 */
+	__u8 action;      /* enum ct_action */
+	__u8 pad[6];      /* flows follow, aligned */
 };
 
 /*
@@ -196,9 +223,11 @@ enum ct_adopt {
 	CT_ADOPT_FORGET,   /* take it out again */
 };
 
-/* ct_ctl_dump appends this many flows at most; ct_ctl_adopt and ct_ctl_restore take as many. */
+/* ct_ctl_dump and ct_ctl_select append this many flows at most; ct_ctl_adopt and _restore take as many. */
 #define CT_DUMP_FLOWS 16
 
 _Static_assert(sizeof(struct ct_ctl) == 48 + sizeof(struct ct_flow), "ct_ctl is a message");
+_Static_assert(sizeof(struct ct_request) == sizeof(struct ct_filter) + 20, "and so is ct_request");
+_Static_assert(sizeof(struct ct_request) % 8 == 0, "flows follow it");
 
 #endif

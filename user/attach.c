@@ -91,6 +91,7 @@ int hookings_count(int map)
 
 enum slot_how {
 	SLOT_CHANGE,
+	SLOT_REMARK,
 	SLOT_MAKE,
 	SLOT_FREE,
 };
@@ -110,11 +111,15 @@ static int slot_update(const struct instance *in, const struct hooking *h, enum 
 		slot.flags = (slot.flags | set) & ~clear;
 		slot.hook = h->hook;
 		break;
+	case SLOT_REMARK:
+		slot.mark = h->mark;
+		break;
 	case SLOT_MAKE:
 		slot = (struct ct_iface){
 			.ifindex = (__u32)h->nic.ifindex,
 			.flags = set,
 			.zone = h->zone,
+			.mark = h->mark,
 			.hook = h->hook,
 			.used = 1,
 		};
@@ -584,6 +589,13 @@ int hookings_keep(struct hookings *hs)
 	return 0;
 }
 
+int hooking_remark(const struct instance *in, const struct hooking *h)
+{
+	int err = slot_update(in, h, SLOT_REMARK, 0, 0);
+
+	return err ? fail(strerror(-err), NULL, "%s", h->nic.name) : 0;
+}
+
 int hookings_mark(struct hookings *hs, __u32 flag)
 {
 	for (size_t i = 0; i < hs->n; i++) {
@@ -704,6 +716,7 @@ int hooking_find(struct hooking *h, const struct instance *in, int ifindex)
 	h->nic.l3 = slot.flags & CT_IF_L3;
 	h->hook = slot.hook;
 	h->zone = slot.zone;
+	h->mark = slot.mark;
 	h->confirm_xdp = slot.flags & CT_IF_CONFIRM_XDP;
 	h->coming = slot.flags & CT_IF_COMING;
 	h->leaving = slot.flags & CT_IF_LEAVING;
@@ -856,6 +869,7 @@ static bool choose_as_it_was(struct hooking *h, enum attach_hook hook, const str
 {
 	h->repaired = true;
 	h->zone = old->zone;
+	h->mark = old->mark;
 	h->prio = old->xdp == ATTACH_XDP_LIBXDP && old->prio ? old->prio : CHAIN_PRIO;
 	h->tc = old->tc == ATTACH_TC_CLSACT ? ATTACH_TC_CLSACT : ATTACH_TC_AUTO;
 	if (hook != ATTACH_AUTO)

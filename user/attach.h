@@ -50,6 +50,7 @@ struct hooking {
 	bool leaving;       /* likewise at a detach */
 	bool half;          /* one of these, or it could not be finished */
 	__u16 zone;
+	__u32 mark;         /* of flows that begin here */
 	enum attach_tc tc;  /* never AUTO once attached */
 	enum attach_xdp xdp; /* never AUTO once planned */
 	bool xdp_automatic; /* a link will do where libxdp's dispatcher can't take our program */
@@ -99,6 +100,8 @@ int hookings_attach(struct hookings *hs, enum attach_order order);
 int hookings_keep(struct hookings *hs);
 /* For one: neither coming nor leaving, it stays. 0 or 1, reported. */
 int hooking_keep(const struct instance *in, const struct hooking *h);
+/* Another mark, h->mark, for the flows that begin at one that is attached. 0 or 1, reported. */
+int hooking_remark(const struct instance *in, const struct hooking *h);
 /* Let them be known as leaving, or as coming, and do no more. 0 or 1, reported. */
 int hookings_mark(struct hookings *hs, __u32 flag);
 /*

@@ -29,7 +29,7 @@
 #define MAX_MOST 0xffffff
 
 enum { OPT_HOOK = OPT_LONG, OPT_CONFIRM, OPT_MAX, OPT_DROP_INVALID, OPT_POLICY, OPT_XDP,
-       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_GROUP, OPT_KEEP, OPT_ALL };
+       OPT_XDP_PRIO, OPT_TC, OPT_ZONE, OPT_MARK, OPT_GROUP, OPT_KEEP, OPT_ALL };
 
 static const struct opt attach_options[] = {
 	{ OPT_HOOK, "hook", "HOOK", "auto|native|generic|tc", "where packets come in; auto" },
@@ -37,6 +37,7 @@ static const struct opt attach_options[] = {
 	{ OPT_MAX, "max", "N", NULL, "flows the table is made for; by the machine's memory" },
 	{ OPT_DROP_INVALID, "drop-invalid", NULL, NULL, "drop packets of class invalid" },
 	{ OPT_ZONE, "zone", "N", NULL, "zone of the flows on these interfaces; 0" },
+	{ OPT_MARK, "mark", "MARK", NULL, "mark of flows that begin at these interfaces; 0" },
 	{ OPT_POLICY, "policy", "PATH", NULL, "a pinned program to run before confirm" },
 	{ OPT_XDP, "xdp", "METHOD", "auto|libxdp|link", "how to attach to XDP; auto" },
 	{ OPT_XDP_PRIO, "xdp-prio", "N", NULL, "priority in libxdp's chain; 15" },
@@ -62,6 +63,8 @@ struct request {
 	const char *policy;
 	__u16 zone;
 	bool zoned; /* --zone was given */
+	__u32 mark;
+	bool marked; /* --mark was given */
 	bool json;
 	bool share;  /* with the members of ... */
 	gid_t group; /* ... or, with 0, with nobody */
@@ -106,7 +109,7 @@ static int attach_option(struct request *r, int id, const char *value)
 	static const char *const xdps[] = { "auto", "libxdp", "link", NULL };
 	static const char *const tcs[] = { "auto", "tcx", "clsact", NULL };
 	unsigned int formats = 0;
-	uint64_t max, zone, prio;
+	uint64_t max, zone, mark, prio;
 	int n = 0;
 
 	switch (id) {
@@ -145,6 +148,12 @@ static int attach_option(struct request *r, int id, const char *value)
 		r->zone = (__u16)zone;
 		r->zoned = true;
 		break;
+	case OPT_MARK:
+		if (!number_parse(value, 0, UINT32_MAX, &mark))
+			return usage_error("not a number of 32 bits", "--mark %s", value);
+		r->mark = (__u32)mark;
+		r->marked = true;
+		break;
 	case OPT_POLICY:
 		r->policy = value;
 		break;
@@ -156,6 +165,19 @@ static int attach_option(struct request *r, int id, const char *value)
 		r->json = formats & OUT_JSON;
 	}
 	return n < 0 ? 2 : 0;
+}
+
+/* Interfaces that are attached already begin with another mark from now on. 0 or 1, reported. */
+static int remark(const struct instance *in, struct hookings *hs, __u32 mark)
+{
+	for (size_t i = 0; i < hs->n; i++) {
+		if (!hs->iface[i].there)
+			continue;
+		hs->iface[i].mark = mark;
+		if (hooking_remark(in, &hs->iface[i]))
+			return 1;
+	}
+	return 0;
 }
 
 /* What else was asked for, of a table that is there already. 0 or 1, reported. */
@@ -287,6 +309,8 @@ static int plan_all(const struct instance *in, struct hookings *hs, char **names
 			hs->iface[i].tc = r->tc;
 		if (r->zoned || !hs->iface[i].repaired)
 			hs->iface[i].zone = r->zone;
+		if (r->marked || !hs->iface[i].repaired)
+			hs->iface[i].mark = r->mark;
 		if (r->prio >= 0 || !hs->iface[i].repaired)
 			hs->iface[i].prio = r->prio < 0 ? CHAIN_PRIO : (unsigned int)r->prio;
 	}
@@ -302,6 +326,8 @@ static int decide(const struct instance *in, struct hookings *hs, const struct r
 {
 	int code = fresh ? 0 : fit_existing(in, r), err;
 
+	if (!code && r->marked)
+		code = remark(in, hs, r->mark);
 	if (code)
 		return code;
 	if (change_decide(in))

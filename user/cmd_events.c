@@ -60,7 +60,7 @@ static const struct opt events_options[] = {
 
 /* What the command line asks for, and how far we are. */
 struct following {
-	struct filter filter;
+	struct ct_filter filter;
 	unsigned int formats;
 	uint32_t mask;       /* 1 << enum ct_event_type */
 	uint32_t ring_bytes;
@@ -359,7 +359,7 @@ static int take_ring(struct following *f, int timeout_ms)
 /* Step 2 of snapshot.h (read_table() takes the others). 0 or as take_ring(). */
 static int walk_table(struct following *f, struct table *t)
 {
-	struct table_walk walk = { .all = true };
+	struct table_walk walk = { .all = true, .asked.r.action = CT_ACTION_DUMP };
 	int err = 0;
 
 	while (!walk.done && !err) {
@@ -374,7 +374,7 @@ static int walk_table(struct following *f, struct table *t)
 		if (n < 0)
 			err = n;
 		for (int i = 0; i < n && !err; i++)
-			err = snapshot_flow(&f->table, &walk.dump.flows[i], began);
+			err = snapshot_flow(&f->table, &walk.asked.flows[i], began);
 	}
 	return err;
 }

@@ -16,7 +16,7 @@
 
 /* What the command line of these commands asks for. */
 struct request {
-	struct filter filter;
+	struct ct_filter filter;
 	unsigned int formats;
 };
 
@@ -58,8 +58,6 @@ static bool list_flow(const struct ct_flow *flow, const struct ct_clock *clock, 
 	struct listing *l = arg;
 	char line[FMT_LINE], *end;
 
-	if (!filter_match(&l->request->filter, flow))
-		return true;
 	l->shown++;
 	if (l->request->formats & OUT_JSON) {
 		fmt_flow_json(&l->json, NULL, flow, clock);
@@ -80,7 +78,7 @@ static int show_list(struct table *t, const struct request *r)
 	json_init(&l.json, stdout);
 	if (r->formats & OUT_JSON)
 		json_array_lines(&l.json, NULL);
-	err = table_each(t, list_flow, &l);
+	err = table_each(t, &r->filter, list_flow, &l);
 	if (r->formats & OUT_JSON)
 		json_array_end(&l.json);
 	json_flush(&l.json);
@@ -165,33 +163,24 @@ int cmd_get(struct instance *in, int argc, char **argv)
 
 /* --- count ------------------------------------------------------------------------------------ */
 
-struct counting {
-	const struct filter *filter;
-	uint64_t flows;
-};
-
-static bool count_flow(const struct ct_flow *flow, const struct ct_clock *clock, void *arg)
-{
-	struct counting *c = arg;
-
-	(void)clock;
-	c->flows += filter_match(c->filter, flow);
-	return true;
-}
-
 static int show_count(struct table *t, const struct request *r)
 {
-	struct counting c = { .filter = &r->filter };
-	int err;
+	uint64_t flows = 0;
+	long n = 0;
 
 	/* Without a filter the number is kept ready. */
-	err = r->filter.fields ? table_each(t, count_flow, &c) : table_count(t, &c.flows);
-	if (err)
-		return fail(strerror(-err), NULL, "the table can't be read");
-	if (r->formats & OUT_JSON)
-		printf("{\"count\":%" PRIu64 "}\n", c.flows);
+	if (r->filter.fields)
+		n = table_count_matching(t, &r->filter);
 	else
-		printf("%" PRIu64 "\n", c.flows);
+		n = table_count(t, &flows);
+	if (n < 0)
+		return fail(strerror((int)-n), NULL, "the table can't be read");
+	if (r->filter.fields)
+		flows = (uint64_t)n;
+	if (r->formats & OUT_JSON)
+		printf("{\"count\":%" PRIu64 "}\n", flows);
+	else
+		printf("%" PRIu64 "\n", flows);
 	return 0;
 }
 

@@ -25,7 +25,7 @@ static const char *name_of(const char *path, const char *stream)
 /* --- save ------------------------------------------------------------------------------------- */
 
 struct saving {
-	struct filter filter;
+	struct ct_filter filter;
 	const char *path;
 	unsigned int formats;
 	struct ct_clock clock; /* when it began: all times are of this moment */
@@ -65,7 +65,7 @@ static bool save_flow(const struct ct_flow *flow, const struct ct_clock *clock, 
 	struct ct_flow copy = *flow;
 
 	(void)clock;
-	if (!filter_match(&s->filter, flow) || flow->entry.expires <= s->clock.ticks)
+	if (flow->entry.expires <= s->clock.ticks)
 		return true;
 	flowfile_leave(&copy, &s->clock);
 	flowfile_add(&s->writer, &copy);
@@ -90,7 +90,7 @@ static int save_table(struct table *t, struct saving *s)
 			    "%s", name);
 	s->stream = !*w.temporary;
 	flowfile_begin(&s->writer, w.to, s->clock.wall_ns);
-	err = table_each(t, save_flow, s);
+	err = table_each(t, &s->filter, save_flow, s);
 	if (!err && !s->err)
 		flowfile_end(&s->writer);
 	end = wholefile_end(&w, !err && !s->err);

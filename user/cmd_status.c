@@ -104,6 +104,7 @@ static void show_interfaces_json(struct json *j, const struct hooking *h, int n)
 		if (h[i].there && h[i].hook != CT_HOOK_TC && h[i].xdp == ATTACH_XDP_LIBXDP)
 			json_u64(j, "priority", h[i].prio);
 		json_u64(j, "zone", h[i].zone);
+		json_u64(j, "mark", h[i].mark);
 		json_string(j, "state", h[i].there ? "attached" : "incomplete");
 		show_words_json(j, "wrong", &h[i].wrong);
 		show_words_json(j, "notes", &h[i].notes);
@@ -156,10 +157,12 @@ static int show(const struct instance *in, const struct hooking *h, int n, bool 
 	} else {
 		out_group(&o, "interfaces");
 		for (int i = 0; i < n; i++) {
-			char text[128];
+			char text[128], mark[32] = "";
 
-			snprintf(text, sizeof(text), "%s (%s)%s", hook_names[h[i].hook],
-				 hooking_method(&h[i]),
+			if (h[i].mark)
+				snprintf(mark, sizeof(mark), ", mark %u", h[i].mark);
+			snprintf(text, sizeof(text), "%s (%s)%s%s", hook_names[h[i].hook],
+				 hooking_method(&h[i]), mark,
 				 h[i].there ? "" :
 				 h[i].gone  ? ", gone: the next attach or detach clears it away" :
 					      ", incomplete: attach it again to repair it");

@@ -47,7 +47,7 @@ static int drop_unconfirmed(const struct instance *in)
 bool instance_damaged(const struct instance *in)
 {
 	static const char *const needed[] = { "state", "listener_state", "xdp_stages", "tc_stages",
-					      PIN_PROGS "/ct_ctl_get", PIN_PROGS "/ct_ctl_dump",
+					      PIN_PROGS "/ct_ctl_get", PIN_PROGS "/ct_ctl_select",
 					      PIN_PROGS "/ct_ctl_delete", PIN_PROGS "/ct_ctl_flush",
 					      PIN_PROGS "/ct_ctl_sweep" };
 

@@ -7,12 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../bpf/match.h"
 #include "../include/ct_proto.h"
 #include "fmt.h"
 #include "log.h"
 
 enum {
-	OPT_SPORT = OPT_FILTER, /* the ports in the order of enum filter_place */
+	OPT_SPORT = OPT_FILTER, /* the ports in the order of enum ct_filter_place */
 	OPT_DPORT,
 	OPT_REPLY_SPORT,
 	OPT_REPLY_DPORT,
@@ -106,16 +107,16 @@ static const struct {
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Two options may ask for the family, or two addresses show it: they have to agree. */
-static int set_family(struct filter *f, uint8_t family, const char *option, const char *value)
+static int set_family(struct ct_filter *f, uint8_t family, const char *option, const char *value)
 {
-	if ((f->fields & FILTER_FAMILY) && f->family != family)
+	if ((f->fields & CT_FILTER_FAMILY) && f->family != family)
 		return usage_error("mixes IPv4 and IPv6", "%s %s", option, value);
 	f->family = family;
-	f->fields |= FILTER_FAMILY;
+	f->fields |= CT_FILTER_FAMILY;
 	return 0;
 }
 
-static int parse_family(struct filter *f, const char *value)
+static int parse_family(struct ct_filter *f, const char *value)
 {
 	if (!strcasecmp(value, "ipv4"))
 		return set_family(f, CT_IPV4, "-f", value);
@@ -124,44 +125,45 @@ static int parse_family(struct filter *f, const char *value)
 	return usage_error("unknown family; there is ipv4 and ipv6", "-f %s", value);
 }
 
-static int parse_proto(struct filter *f, const char *value)
+static int parse_proto(struct ct_filter *f, const char *value)
 {
 	uint64_t number;
 
 	if (number_parse(value, 0, 255, &number)) {
 		f->proto = (uint8_t)number;
-		f->fields |= FILTER_PROTO;
+		f->fields |= CT_FILTER_PROTO;
 		return 0;
 	}
 	for (size_t i = 0; i < COUNT(proto_names); i++) {
 		if (strcasecmp(value, proto_names[i].name))
 			continue;
 		f->proto = proto_names[i].number;
-		f->fields |= FILTER_PROTO;
+		f->fields |= CT_FILTER_PROTO;
 		return 0;
 	}
 	return usage_error("unknown protocol; give its number", "-p %s", value);
 }
 
-/* Clear the bits of an address that are behind the prefix. */
-static void mask_address(union ct_addr *addr, unsigned int length, unsigned int bits)
+/* The mask of a prefix, and the address without what is behind it. */
+static void set_prefix(struct ct_filter_prefix *prefix, unsigned int length)
 {
-	uint8_t *byte = (uint8_t *)addr;
+	uint8_t *addr = (uint8_t *)&prefix->addr, *mask = (uint8_t *)&prefix->mask;
 
-	for (unsigned int i = 0; i < bits / 8; i++) {
+	for (unsigned int i = 0; i < sizeof(prefix->mask); i++) {
 		unsigned int first = 8 * i;
 
-		if (length <= first)
-			byte[i] = 0;
-		else if (length < first + 8)
-			byte[i] &= (uint8_t)(0xff00 >> (length - first));
+		if (length >= first + 8)
+			mask[i] = 0xff;
+		else
+			mask[i] = length > first ? (uint8_t)(0xff00 >> (length - first)) : 0;
+		addr[i] &= mask[i];
 	}
 }
 
-static int parse_prefix(struct filter *f, enum filter_place place, const char *option,
+static int parse_prefix(struct ct_filter *f, enum ct_filter_place place, const char *option,
 			const char *value)
 {
-	struct filter_prefix *prefix = &f->prefix[place];
+	struct ct_filter_prefix *prefix = &f->prefix[place];
 	size_t len = strcspn(value, "/");
 	char text[FMT_ADDR];
 	uint8_t family;
@@ -188,9 +190,8 @@ static int parse_prefix(struct filter *f, enum filter_place place, const char *o
 	err = set_family(f, family, option, value);
 	if (err)
 		return err;
-	prefix->length = (uint8_t)bits;
-	mask_address(&prefix->addr, prefix->length, family == CT_IPV6 ? 128 : 32);
-	f->fields |= FILTER_ORIG_SRC << place;
+	set_prefix(prefix, (unsigned int)bits);
+	f->fields |= CT_FILTER_ORIG_SRC << place;
 	return 0;
 }
 
@@ -204,15 +205,15 @@ static int parse_number(const char *option, const char *value, uint64_t most, ui
 	return usage_error(why, "%s %s", option, value);
 }
 
-static int parse_port(struct filter *f, enum filter_place place, const char *option,
+static int parse_port(struct ct_filter *f, enum ct_filter_place place, const char *option,
 		      const char *value)
 {
 	uint64_t number;
 
 	if (parse_number(option, value, UINT16_MAX, &number))
 		return 2;
-	f->port[place] = (uint16_t)number;
-	f->fields |= FILTER_ORIG_SPORT << place;
+	f->port[place] = htons((uint16_t)number);
+	f->fields |= CT_FILTER_ORIG_SPORT << place;
 	return 0;
 }
 
@@ -224,10 +225,10 @@ static uint8_t find_state(const char *const *names, size_t n, const char *value,
 			return i;
 		nearest_try(near, names[i]);
 	}
-	return FILTER_NO_STATE;
+	return CT_FILTER_NO_STATE;
 }
 
-static int parse_state(struct filter *f, const char *value)
+static int parse_state(struct ct_filter *f, const char *value)
 {
 	struct nearest near;
 	char why[96] = "unknown state";
@@ -235,8 +236,8 @@ static int parse_state(struct filter *f, const char *value)
 	nearest_init(&near, value);
 	f->tcp_state = find_state(tcp_states, COUNT(tcp_states), value, &near);
 	f->sctp_state = find_state(sctp_states, COUNT(sctp_states), value, &near);
-	if (f->tcp_state != FILTER_NO_STATE || f->sctp_state != FILTER_NO_STATE) {
-		f->fields |= FILTER_STATE;
+	if (f->tcp_state != CT_FILTER_NO_STATE || f->sctp_state != CT_FILTER_NO_STATE) {
+		f->fields |= CT_FILTER_STATE;
 		return 0;
 	}
 	if (near.best)
@@ -244,7 +245,7 @@ static int parse_state(struct filter *f, const char *value)
 	return usage_error(why, "--state %s", value);
 }
 
-static int parse_status_word(struct filter *f, const char *word, size_t len)
+static int parse_status_word(struct ct_filter *f, const char *word, size_t len)
 {
 	for (size_t i = 0; i < COUNT(status_names); i++) {
 		if (strlen(status_names[i].name) != len ||
@@ -254,14 +255,14 @@ static int parse_status_word(struct filter *f, const char *word, size_t len)
 			f->status |= status_names[i].bits;
 		else
 			f->unset = true;
-		f->fields |= FILTER_STATUS;
+		f->fields |= CT_FILTER_STATUS;
 		return 0;
 	}
 	return usage_error("unknown status; there is SEEN_REPLY, ASSURED, CONFIRMED, DYING, UNSET",
 			   "-u %.*s", (int)len, word);
 }
 
-static int parse_status(struct filter *f, const char *value)
+static int parse_status(struct ct_filter *f, const char *value)
 {
 	for (;;) {
 		size_t len = strcspn(value, ",");
@@ -273,37 +274,42 @@ static int parse_status(struct filter *f, const char *value)
 	}
 }
 
-static int parse_mark(struct filter *f, const char *value)
+int mark_parse(const char *option, const char *value, uint32_t *mark, uint32_t *mask)
 {
 	size_t len = strcspn(value, "/");
-	uint64_t mark, mask = UINT32_MAX;
+	uint64_t number, bits = UINT32_MAX;
 	char text[32];
 
 	if (len >= sizeof(text))
-		return usage_error("not MARK[/MASK]", "-m %s", value);
+		return usage_error("not MARK[/MASK]", "%s %s", option, value);
 	memcpy(text, value, len);
 	text[len] = '\0';
-	if (!number_parse(text, 0, UINT32_MAX, &mark) ||
-	    (value[len] && !number_parse(value + len + 1, 0, UINT32_MAX, &mask)))
-		return usage_error("not MARK[/MASK], two numbers of 32 bits", "-m %s", value);
-	f->mark = (uint32_t)mark;
-	f->mark_mask = (uint32_t)mask;
-	f->fields |= FILTER_MARK;
+	if (!number_parse(text, 0, UINT32_MAX, &number) ||
+	    (value[len] && !number_parse(value + len + 1, 0, UINT32_MAX, &bits)))
+		return usage_error("not MARK[/MASK], two numbers of 32 bits", "%s %s", option, value);
+	*mark = (uint32_t)number;
+	*mask = (uint32_t)bits;
 	return 0;
 }
 
-static int parse_zone(struct filter *f, const char *value)
+static int parse_mark(struct ct_filter *f, const char *value)
+{
+	f->fields |= CT_FILTER_MARK;
+	return mark_parse("-m", value, &f->mark, &f->mark_mask);
+}
+
+static int parse_zone(struct ct_filter *f, const char *value)
 {
 	uint64_t number;
 
 	if (parse_number("-w", value, UINT16_MAX, &number))
 		return 2;
 	f->zone = (uint16_t)number;
-	f->fields |= FILTER_ZONE;
+	f->fields |= CT_FILTER_ZONE;
 	return 0;
 }
 
-static int parse_icmp(struct filter *f, int id, const char *value)
+static int parse_icmp(struct ct_filter *f, int id, const char *value)
 {
 	uint64_t number;
 
@@ -312,24 +318,24 @@ static int parse_icmp(struct filter *f, int id, const char *value)
 		if (parse_number("--icmp-type", value, UINT8_MAX, &number))
 			return 2;
 		f->icmp_type = (uint8_t)number;
-		f->fields |= FILTER_ICMP_TYPE;
+		f->fields |= CT_FILTER_ICMP_TYPE;
 		return 0;
 	case OPT_ICMP_CODE:
 		if (parse_number("--icmp-code", value, UINT8_MAX, &number))
 			return 2;
 		f->icmp_code = (uint8_t)number;
-		f->fields |= FILTER_ICMP_CODE;
+		f->fields |= CT_FILTER_ICMP_CODE;
 		return 0;
 	default:
 		if (parse_number("--icmp-id", value, UINT16_MAX, &number))
 			return 2;
 		f->icmp_id = (uint16_t)number;
-		f->fields |= FILTER_ICMP_ID;
+		f->fields |= CT_FILTER_ICMP_ID;
 		return 0;
 	}
 }
 
-int filter_option(struct filter *f, int id, const char *value)
+int filter_option(struct ct_filter *f, int id, const char *value)
 {
 	switch (id) {
 	case 'f':
@@ -337,21 +343,21 @@ int filter_option(struct filter *f, int id, const char *value)
 	case 'p':
 		return parse_proto(f, value);
 	case 's':
-		return parse_prefix(f, FILTER_AT_ORIG_SRC, "-s", value);
+		return parse_prefix(f, CT_FILTER_AT_ORIG_SRC, "-s", value);
 	case 'd':
-		return parse_prefix(f, FILTER_AT_ORIG_DST, "-d", value);
+		return parse_prefix(f, CT_FILTER_AT_ORIG_DST, "-d", value);
 	case 'r':
-		return parse_prefix(f, FILTER_AT_REPLY_SRC, "-r", value);
+		return parse_prefix(f, CT_FILTER_AT_REPLY_SRC, "-r", value);
 	case 'q':
-		return parse_prefix(f, FILTER_AT_REPLY_DST, "-q", value);
+		return parse_prefix(f, CT_FILTER_AT_REPLY_DST, "-q", value);
 	case OPT_SPORT:
-		return parse_port(f, FILTER_AT_ORIG_SRC, "--sport", value);
+		return parse_port(f, CT_FILTER_AT_ORIG_SRC, "--sport", value);
 	case OPT_DPORT:
-		return parse_port(f, FILTER_AT_ORIG_DST, "--dport", value);
+		return parse_port(f, CT_FILTER_AT_ORIG_DST, "--dport", value);
 	case OPT_REPLY_SPORT:
-		return parse_port(f, FILTER_AT_REPLY_SRC, "--reply-port-src", value);
+		return parse_port(f, CT_FILTER_AT_REPLY_SRC, "--reply-port-src", value);
 	case OPT_REPLY_DPORT:
-		return parse_port(f, FILTER_AT_REPLY_DST, "--reply-port-dst", value);
+		return parse_port(f, CT_FILTER_AT_REPLY_DST, "--reply-port-dst", value);
 	case OPT_STATE:
 		return parse_state(f, value);
 	case 'u':
@@ -369,29 +375,12 @@ int filter_option(struct filter *f, int id, const char *value)
 	}
 }
 
-#define PORT_FIELDS                                                                                \
-	(FILTER_ORIG_SPORT | FILTER_ORIG_DPORT | FILTER_REPLY_SPORT | FILTER_REPLY_DPORT)
-#define ICMP_FIELDS (FILTER_ICMP_TYPE | FILTER_ICMP_CODE | FILTER_ICMP_ID)
-
-/* The state that is asked for of this protocol. */
-static uint8_t state_of(const struct filter *f, uint8_t proto)
+int filter_check(const struct ct_filter *f)
 {
-	switch (proto) {
-	case IPPROTO_TCP:
-		return f->tcp_state;
-	case IPPROTO_SCTP:
-		return f->sctp_state;
-	default:
-		return FILTER_NO_STATE;
-	}
-}
+	bool ports = f->fields & CT_FILTER_PORTS, icmp = f->fields & CT_FILTER_ICMP;
+	bool state = f->fields & CT_FILTER_STATE;
 
-int filter_check(const struct filter *f)
-{
-	bool ports = f->fields & PORT_FIELDS, icmp = f->fields & ICMP_FIELDS;
-	bool state = f->fields & FILTER_STATE;
-
-	if (f->fields & FILTER_PROTO) {
+	if (f->fields & CT_FILTER_PROTO) {
 		if (ports && fmt_ports(f->proto) != FMT_PORTS)
 			return usage_error("this protocol has no ports", "-p %u", f->proto);
 		if (icmp && fmt_ports(f->proto) != FMT_ICMP)
@@ -399,7 +388,7 @@ int filter_check(const struct filter *f)
 					   "-p %u", f->proto);
 		if (state && f->proto != IPPROTO_TCP && f->proto != IPPROTO_SCTP)
 			return usage_error("--state is for TCP and SCTP", "-p %u", f->proto);
-		if (state && state_of(f, f->proto) == FILTER_NO_STATE)
+		if (state && ct_filter_state(f, f->proto) == CT_FILTER_NO_STATE)
 			return usage_error("this protocol has no such state", "-p %u", f->proto);
 	}
 	if (icmp && (ports || state))
@@ -409,83 +398,9 @@ int filter_check(const struct filter *f)
 
 /* --- matching --------------------------------------------------------------------------------- */
 
-static bool prefix_match(const struct filter_prefix *prefix, const union ct_addr *addr)
+bool filter_match(const struct ct_filter *f, const struct ct_flow *flow)
 {
-	const uint8_t *want = (const uint8_t *)&prefix->addr, *got = (const uint8_t *)addr;
-	unsigned int whole = prefix->length / 8, rest = prefix->length % 8;
-
-	if (memcmp(want, got, whole))
-		return false;
-	return !rest || want[whole] == (got[whole] & (uint8_t)(0xff00 >> rest));
-}
-
-/* There is no NAT: replies come from where the original direction goes to. */
-static bool match_addresses(const struct filter *f, const struct ct_tuple *t)
-{
-	const union ct_addr *addr[FILTER_PLACES] = { &t->src, &t->dst, &t->dst, &t->src };
-
-	for (unsigned int i = 0; i < FILTER_PLACES; i++)
-		if ((f->fields & FILTER_ORIG_SRC << i) && !prefix_match(&f->prefix[i], addr[i]))
-			return false;
-	return true;
-}
-
-static bool match_ports(const struct filter *f, const struct ct_tuple *t)
-{
-	const __be16 port[FILTER_PLACES] = { t->sport, t->dport, t->dport, t->sport };
-
-	if (fmt_ports(t->proto) != FMT_PORTS)
-		return false;
-	for (unsigned int i = 0; i < FILTER_PLACES; i++)
-		if ((f->fields & FILTER_ORIG_SPORT << i) && f->port[i] != ntohs(port[i]))
-			return false;
-	return true;
-}
-
-static bool match_icmp(const struct filter *f, const struct ct_tuple *t)
-{
-	unsigned int type_code = ntohs(t->dport);
-
-	if (fmt_ports(t->proto) != FMT_ICMP)
-		return false;
-	if ((f->fields & FILTER_ICMP_TYPE) && f->icmp_type != type_code >> 8)
-		return false;
-	if ((f->fields & FILTER_ICMP_CODE) && f->icmp_code != (type_code & 0xff))
-		return false;
-	return !(f->fields & FILTER_ICMP_ID) || f->icmp_id == ntohs(t->sport);
-}
-
-static bool match_status(const struct filter *f, uint16_t status)
-{
-	if (f->unset && (status & (CT_S_SEEN_REPLY | CT_S_ASSURED)))
-		return false;
-	return (status & f->status) == f->status;
-}
-
-bool filter_match(const struct filter *f, const struct ct_flow *flow)
-{
-	const struct ct_tuple *t = &flow->tuple;
-	const struct ct_entry *e = &flow->entry;
-
-	if (!f->fields)
-		return true;
-	if ((f->fields & FILTER_FAMILY) && f->family != t->family)
-		return false;
-	if ((f->fields & FILTER_PROTO) && f->proto != t->proto)
-		return false;
-	if ((f->fields & FILTER_ZONE) && f->zone != t->zone)
-		return false;
-	if ((f->fields & FILTER_STATE) && state_of(f, t->proto) != e->state)
-		return false;
-	if ((f->fields & FILTER_STATUS) && !match_status(f, e->status))
-		return false;
-	if ((f->fields & FILTER_MARK) && (e->mark & f->mark_mask) != (f->mark & f->mark_mask))
-		return false;
-	if ((f->fields & PORT_FIELDS) && !match_ports(f, t))
-		return false;
-	if ((f->fields & ICMP_FIELDS) && !match_icmp(f, t))
-		return false;
-	return match_addresses(f, t);
+	return ct_filter_match(f, &flow->tuple, &flow->entry);
 }
 
 /* --- a tuple ---------------------------------------------------------------------------------- */
@@ -503,76 +418,92 @@ static void miss(struct missing *m, const char *name)
 }
 
 /* The address of either spelling; false when there is none. */
-static bool take_address(const struct filter *f, enum filter_place orig, enum filter_place reply,
-			 union ct_addr *addr)
+static bool take_address(const struct ct_filter *f, enum ct_filter_place orig,
+			 enum ct_filter_place reply, union ct_addr *addr)
 {
-	unsigned int whole = f->family == CT_IPV6 ? 128 : 32;
-	enum filter_place place = f->fields & FILTER_ORIG_SRC << orig ? orig : reply;
+	unsigned int last = f->family == CT_IPV6 ? 3 : 0; /* word of the address */
+	enum ct_filter_place place = f->fields & CT_FILTER_ORIG_SRC << orig ? orig : reply;
 
-	if (!(f->fields & FILTER_ORIG_SRC << place) || f->prefix[place].length != whole)
+	if (!(f->fields & CT_FILTER_ORIG_SRC << place) || ~f->prefix[place].mask.ip6[last])
 		return false;
 	*addr = f->prefix[place].addr;
 	return true;
 }
 
-static bool take_port(const struct filter *f, enum filter_place orig, enum filter_place reply,
-		      __be16 *port)
+static bool take_port(const struct ct_filter *f, enum ct_filter_place orig,
+		      enum ct_filter_place reply, __be16 *port)
 {
-	enum filter_place place = f->fields & FILTER_ORIG_SPORT << orig ? orig : reply;
+	enum ct_filter_place place = f->fields & CT_FILTER_ORIG_SPORT << orig ? orig : reply;
 
-	if (!(f->fields & FILTER_ORIG_SPORT << place))
+	if (!(f->fields & CT_FILTER_ORIG_SPORT << place))
 		return false;
-	*port = htons(f->port[place]);
+	*port = f->port[place];
 	return true;
 }
 
-static void take_ports(const struct filter *f, struct ct_tuple *t, struct missing *m)
+static void take_ports(const struct ct_filter *f, struct ct_tuple *t, struct missing *m)
 {
-	if (!take_port(f, FILTER_AT_ORIG_SRC, FILTER_AT_REPLY_DST, &t->sport))
+	if (!take_port(f, CT_FILTER_AT_ORIG_SRC, CT_FILTER_AT_REPLY_DST, &t->sport))
 		miss(m, "--sport");
-	if (!take_port(f, FILTER_AT_ORIG_DST, FILTER_AT_REPLY_SRC, &t->dport))
+	if (!take_port(f, CT_FILTER_AT_ORIG_DST, CT_FILTER_AT_REPLY_SRC, &t->dport))
 		miss(m, "--dport");
 }
 
-static void take_icmp(const struct filter *f, struct ct_tuple *t, struct missing *m)
+static void take_icmp(const struct ct_filter *f, struct ct_tuple *t, struct missing *m)
 {
-	if (!(f->fields & FILTER_ICMP_TYPE))
+	if (!(f->fields & CT_FILTER_ICMP_TYPE))
 		miss(m, "--icmp-type");
-	if (!(f->fields & FILTER_ICMP_ID))
+	if (!(f->fields & CT_FILTER_ICMP_ID))
 		miss(m, "--icmp-id");
 	t->sport = htons(f->icmp_id);
 	t->dport = htons((uint16_t)(f->icmp_type << 8 | f->icmp_code));
 }
 
-int filter_tuple(const struct filter *f, struct ct_tuple *tuple)
+/* As much of the tuple as there is; what is missing. */
+static void collect_tuple(const struct ct_filter *f, struct ct_tuple *tuple, struct missing *m)
 {
-	struct missing m = { .len = 0 };
-
-	if (f->fields & (FILTER_STATE | FILTER_STATUS | FILTER_MARK))
-		return usage_error("no part of a tuple", "--state, -u and -m");
 	memset(tuple, 0, sizeof(*tuple));
+	m->len = 0;
 	tuple->family = f->family;
 	tuple->proto = f->proto;
 	tuple->zone = f->zone;
-	if (!(f->fields & FILTER_PROTO))
-		miss(&m, "-p");
-	if (!take_address(f, FILTER_AT_ORIG_SRC, FILTER_AT_REPLY_DST, &tuple->src))
-		miss(&m, "-s (a whole address)");
-	if (!take_address(f, FILTER_AT_ORIG_DST, FILTER_AT_REPLY_SRC, &tuple->dst))
-		miss(&m, "-d (a whole address)");
-	switch (f->fields & FILTER_PROTO ? fmt_ports(f->proto) : FMT_NO_PORTS) {
+	if (!(f->fields & CT_FILTER_PROTO))
+		miss(m, "-p");
+	if (!take_address(f, CT_FILTER_AT_ORIG_SRC, CT_FILTER_AT_REPLY_DST, &tuple->src))
+		miss(m, "-s (a whole address)");
+	if (!take_address(f, CT_FILTER_AT_ORIG_DST, CT_FILTER_AT_REPLY_SRC, &tuple->dst))
+		miss(m, "-d (a whole address)");
+	switch (f->fields & CT_FILTER_PROTO ? fmt_ports(f->proto) : FMT_NO_PORTS) {
 	case FMT_PORTS:
 		if (f->proto != IPPROTO_DCCP) /* is tracked by address alone */
-			take_ports(f, tuple, &m);
+			take_ports(f, tuple, m);
 		break;
 	case FMT_ICMP:
-		take_icmp(f, tuple, &m);
+		take_icmp(f, tuple, m);
 		break;
 	case FMT_KEYS:
 	case FMT_NO_PORTS:
 		break;
 	}
+}
+
+int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
+{
+	struct missing m;
+
+	if (f->fields & CT_FILTER_OF_ENTRY)
+		return usage_error("no part of a tuple", "--state, -u and -m");
+	collect_tuple(f, tuple, &m);
 	if (m.len)
 		return usage_error(m.names, "the tuple is not complete; missing");
 	return 0;
+}
+
+bool filter_is_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
+{
+	struct missing m;
+
+	collect_tuple(f, tuple, &m);
+	return !m.len && !(f->fields & CT_FILTER_OF_ENTRY) && fmt_ports(f->proto) != FMT_KEYS &&
+	       ct_filter_tuple(f, tuple); /* two spellings of an end may differ */
 }

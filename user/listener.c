@@ -209,7 +209,8 @@ static void tell_losses(const struct listeners *ls, const uint64_t before[])
 	}
 }
 
-long listeners_flush(struct table *t, enum ct_end reason)
+/* `what` is NULL for a flush. */
+static long change(struct table *t, const struct ct_request *what, enum ct_end reason)
 {
 	uint64_t before[CT_LISTENERS];
 	struct listeners ls;
@@ -219,10 +220,20 @@ long listeners_flush(struct table *t, enum ct_end reason)
 		return reason == CT_END_DETACHED ? table_flush(t, reason) : -ENOENT;
 	reap(&ls); /* nobody waits for the dead */
 	read_losses(&ls, before);
-	n = table_flush(t, reason);
+	n = what ? table_change(t, what, reason) : table_flush(t, reason);
 	tell_losses(&ls, before);
 	listeners_close(&ls);
 	return n;
+}
+
+long listeners_flush(struct table *t, enum ct_end reason)
+{
+	return change(t, NULL, reason);
+}
+
+long listeners_change(struct table *t, const struct ct_request *what, enum ct_end reason)
+{
+	return change(t, what, reason);
 }
 
 void listeners_reap(const struct instance *in)

@@ -94,6 +94,8 @@ void listener_close(struct listener *l, bool drain);
  * of flows deleted, or -errno; -ENOENT, reported: the instance has gone meanwhile.
  */
 long listeners_flush(struct table *t, enum ct_end reason);
+/* Likewise with some flows, by table_change(). */
+long listeners_change(struct table *t, const struct ct_request *what, enum ct_end reason);
 /* Free the places of listeners that died; a loader that died at a resize was one, too. */
 void listeners_reap(const struct instance *in);
 /* Tell all that nothing follows. Their rings are theirs: what is in them can be read. */

@@ -50,6 +50,14 @@ static const struct command {
 	{ "get", cmd_get, true, TO_LOOK, "TUPLE [-o LIST]",
 	  "Show one flow; either direction finds it." },
 	{ "count", cmd_count, true, TO_LOOK, "[FILTER] [-o json]", "Print the number of flows." },
+	{ "delete", cmd_delete, false, TO_LOOK, "TUPLE|FILTER [-o json]",
+	  "Delete one flow (either direction finds it), or all that match." },
+	{ "update", cmd_update, false, TO_LOOK,
+	  "TUPLE|FILTER [--mark MARK[/MASK]] [--timeout SECONDS] [-o json]",
+	  "Change one flow, or all that match." },
+	{ "create", cmd_create, false, TO_LOOK,
+	  "TUPLE --timeout SECONDS [--state STATE] [--mark MARK] [-u STATUS,...] [-o json]",
+	  "Put a flow into the table." },
 	{ "flush", cmd_flush, false, TO_LOOK, "[-o json]", "Delete every flow." },
 	{ "save", cmd_save, true, TO_LOOK, "[FILTER] [-o json] FILE|-",
 	  "Write the flows in the table to a file." },
@@ -93,7 +101,7 @@ static int print_libxdp(enum libxdp_print_level level, const char *format, va_li
 /* What -h shows, made of the table. */
 static const char *overview(void)
 {
-	static char text[2048];
+	static char text[4096];
 	size_t at = 0;
 
 	at += (size_t)snprintf(text, sizeof(text),

@@ -25,16 +25,26 @@ static const struct opt help_option[] = {
 	{ 0 },
 };
 
-/* Translate one table into what getopt_long() reads. */
-static void add_table(struct opts *o, const struct opt *table, size_t *letters, size_t *longs)
+/* Whether a table before this one has an option of the name: that one is meant. */
+static bool overridden(const struct opts *o, const struct opt *const *table, const char *name)
 {
-	for (const struct opt *row = table; row->id; row++) {
+	for (const struct opt *const *before = o->tables; before < table; before++)
+		for (const struct opt *row = *before; row->id; row++)
+			if (name && row->name && !strcmp(row->name, name))
+				return true;
+	return false;
+}
+
+/* Translate one table into what getopt_long() reads. */
+static void add_table(struct opts *o, const struct opt *const *table, size_t *letters, size_t *longs)
+{
+	for (const struct opt *row = *table; row->id; row++) {
 		if (row->id < OPT_LONG && *letters < sizeof(o->letters) - 3) {
 			o->letters[(*letters)++] = (char)row->id;
 			if (row->arg)
 				o->letters[(*letters)++] = ':';
 		}
-		if (row->name && *longs < OPTS_MAX)
+		if (row->name && *longs < OPTS_MAX && !overridden(o, table, row->name))
 			o->longs[(*longs)++] = (struct option){
 				.name = row->name,
 				.has_arg = row->arg ? required_argument : no_argument,
@@ -63,7 +73,7 @@ static void init(struct opts *o, int argc, char **argv, bool stop_early, va_list
 	}
 	o->tables[n] = help_option;
 	for (n = 0; o->tables[n]; n++)
-		add_table(o, o->tables[n], &letters, &longs);
+		add_table(o, &o->tables[n], &letters, &longs);
 	opterr = 0;
 	optind = 0; /* main's and the command's options are two scans: start afresh */
 }
@@ -114,13 +124,14 @@ static void print_values(const char *values)
 	putchar('}');
 }
 
-static void print_option(const struct opt *row)
+/* Its letter, its name (NULL: it has none) and what it is for. */
+static void print_option(const struct opt *row, const char *name)
 {
 	char left[80];
 
 	snprintf(left, sizeof(left), "%s%s%s%s%s",
 		 row->id < OPT_LONG ? (char[]){ '-', (char)row->id, '\0' } : "   ",
-		 row->name ? (row->id < OPT_LONG ? ", --" : " --") : "", row->name ? row->name : "",
+		 name ? (row->id < OPT_LONG ? ", --" : " --") : "", name ? name : "",
 		 row->arg ? " " : "", row->arg ? row->arg : "");
 	printf("  %-32s %s", left, row->help);
 	if (row->values)
@@ -138,7 +149,8 @@ int opts_help(const struct opts *o)
 	for (size_t n = 0; o->tables[n]; n++)
 		for (const struct opt *row = o->tables[n]; row->id; row++)
 			if (row->help)
-				print_option(row);
+				print_option(row, overridden(o, &o->tables[n], row->name) ? NULL :
+											     row->name);
 	return 0;
 }
 

@@ -55,7 +55,10 @@ struct opts {
 	bool stop_early;
 };
 
-/* Tables follow argv and end with NULL; -h, --help is added to them. argv[0] is skipped. */
+/*
+ * Tables follow argv and end with NULL; -h, --help is added to them. Of a name that two of them have the
+ * first is meant. argv[0] is skipped.
+ */
 void opts_init(struct opts *o, int argc, char **argv, ...);
 /* The same, but the first argument that is no option ends the options (globals). */
 void opts_init_front(struct opts *o, int argc, char **argv, ...);

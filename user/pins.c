@@ -717,7 +717,7 @@ static const char *const shared_files[] = {
 	"xdp_stages",
 	"tc_stages",
 	"epoch",
-	"progs/ct_ctl_dump",
+	"progs/ct_ctl_select",
 	"progs/ct_ctl_get",
 };
 static const char *const shared_dirs[] = { "/progs", "/links", "" };

@@ -26,8 +26,8 @@ int table_open(struct table *t, const struct instance *in)
 {
 	memset(t, 0, sizeof(*t));
 	t->in = in;
-	t->get = t->delete = t->flush = t->restore = t->state = -1;
-	if ((t->dump = instance_need(in, "progs/ct_ctl_dump")) < 0 ||
+	t->get = t->delete = t->flush = t->change = t->create = t->restore = t->state = -1;
+	if ((t->select = instance_need(in, "progs/ct_ctl_select")) < 0 ||
 	    (t->get = instance_need(in, "progs/ct_ctl_get")) < 0 ||
 	    (t->state = instance_need(in, "state")) < 0 ||
 	    (!in->reads && ((t->delete = instance_need(in, "progs/ct_ctl_delete")) < 0 ||
@@ -40,11 +40,22 @@ int table_open(struct table *t, const struct instance *in)
 
 void table_close(struct table *t)
 {
-	int fds[] = { t->dump, t->get, t->delete, t->flush, t->restore, t->state };
+	int fds[] = { t->select, t->get,    t->delete,  t->flush,
+		      t->change, t->create, t->restore, t->state };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+}
+
+/* A program that few commands need. 0 or -errno; -ENOENT is kept for flows that are not there. */
+static int need(struct table *t, int *prog, const char *name)
+{
+	if (*prog < 0)
+		*prog = instance_fd(t->in, name);
+	if (*prog == -ENOENT)
+		return -ENOSYS;
+	return *prog < 0 ? *prog : 0;
 }
 
 /* Run a control program on a message of `size` bytes. What it returned, or -errno. */
@@ -67,35 +78,50 @@ static void pause_ms(void)
 	nanosleep(&pause, NULL);
 }
 
+/*
+ * What a walk came to that was asked to begin at slot `first`: where to go on. One that is still there
+ * has met an entry that is owned; after a while it goes without.
+ */
+static __u32 go_on(const struct ct_ctl *m, __u32 first, unsigned int *waited)
+{
+	if (m->first != first || m->count || m->full) {
+		*waited = 0;
+		return m->first;
+	}
+	if (++*waited < WALK_WAIT_MS) {
+		pause_ms();
+		return first;
+	}
+	*waited = 0;
+	return first + 1;
+}
+
 int table_next(struct table *t, struct table_walk *walk)
 {
-	struct ct_ctl *m = &walk->dump.m;
-	int ret;
+	struct ct_ctl *m = &walk->asked.m;
+	size_t size = offsetof(typeof(walk->asked), flows);
+	int more;
 
+	if (walk->asked.r.action == CT_ACTION_DUMP)
+		size = sizeof(walk->asked);
 	*m = (struct ct_ctl){ .family = walk->family, .first = walk->first, .full = walk->all };
-	ret = control(t, t->dump, m, sizeof(walk->dump));
-	if (ret < 0)
-		return ret;
-	if (ret > 1 || m->count > CT_DUMP_FLOWS)
+	more = control(t, t->select, m, size);
+	if (more < 0)
+		return more;
+	if (more > 1 || (size == sizeof(walk->asked) && m->count > CT_DUMP_FLOWS))
 		return -EIO;
-	if (!ret) {
+	if (more) {
+		walk->first = go_on(m, walk->first, &walk->waited);
+	} else {
 		walk->first = walk->waited = 0;
 		walk->done = ++walk->family == 2;
-	} else if (m->first != walk->first) {
-		walk->first = m->first;
-		walk->waited = 0;
-	} else if (++walk->waited < WALK_WAIT_MS) {
-		pause_ms();
-	} else {
-		walk->first++;
-		walk->waited = 0;
 	}
 	return (int)m->count;
 }
 
-int table_each(struct table *t, table_each_fn *each, void *arg)
+int table_each(struct table *t, const struct ct_filter *filter, table_each_fn *each, void *arg)
 {
-	struct table_walk walk = {};
+	struct table_walk walk = { .asked.r = { .filter = *filter, .action = CT_ACTION_DUMP } };
 
 	while (!walk.done) {
 		int n = table_next(t, &walk);
@@ -103,10 +129,25 @@ int table_each(struct table *t, table_each_fn *each, void *arg)
 		if (n < 0)
 			return n;
 		for (int i = 0; i < n; i++)
-			if (!each(&walk.dump.flows[i], &t->clock, arg))
+			if (!each(&walk.asked.flows[i], &t->clock, arg))
 				return 0;
 	}
 	return 0;
+}
+
+long table_count_matching(struct table *t, const struct ct_filter *filter)
+{
+	struct table_walk walk = { .asked.r = { .filter = *filter, .action = CT_ACTION_COUNT } };
+	long count = 0;
+
+	while (!walk.done) {
+		int n = table_next(t, &walk);
+
+		if (n < 0)
+			return n;
+		count += n;
+	}
+	return count;
 }
 
 int table_get(struct table *t, const struct ct_tuple *tuple, struct ct_flow *flow)
@@ -152,34 +193,78 @@ static void patience_go_on(struct patience *p)
 	p->since = 0;
 }
 
-long table_flush(struct table *t, enum ct_end reason)
+/* Run a program that changes flows over both tables, on a message of `size` bytes. */
+static long change_flows(struct table *t, int prog, struct ct_ctl *m, size_t size, enum ct_end reason)
 {
-	struct patience p = {};
-	int more;
+	struct patience patience = {};
 	long n = 0;
+	int more;
 
 	for (int family = 0; family < 2; family++) {
+		unsigned int tries = 0;
 		__u32 first = 0;
 
 		do {
 			/* Once the patience is spent, events that find no room are counted as lost. */
-			struct ct_ctl m = { .family = family, .first = first, .reason = reason,
-					    .full = p.over };
-
-			more = control(t, t->flush, &m, sizeof(m));
+			m->family = (__u8)family;
+			m->first = first;
+			m->reason = (__u8)reason;
+			m->full = patience.over;
+			more = control(t, prog, m, size);
 			if (more < 0)
 				return more;
 			if (more > 1)
 				return -EIO;
-			n += m.count;
-			first = m.first;
-			if (m.full)
-				patience_wait(&p);
+			n += m->count;
+			if (m->full)
+				patience_wait(&patience);
 			else
-				patience_go_on(&p);
+				patience_go_on(&patience);
+			first = go_on(m, first, &tries);
 		} while (more);
 	}
 	return n;
+}
+
+long table_flush(struct table *t, enum ct_end reason)
+{
+	struct ct_ctl m = {};
+
+	return change_flows(t, t->flush, &m, sizeof(m), reason);
+}
+
+long table_change(struct table *t, const struct ct_request *what, enum ct_end reason)
+{
+	struct {
+		struct ct_ctl m;
+		struct ct_request r;
+	} a = { .r = *what };
+	int err = need(t, &t->change, "progs/ct_ctl_change");
+
+	return err ? err : change_flows(t, t->change, &a.m, sizeof(a), reason);
+}
+
+int table_update(struct table *t, const struct ct_tuple *tuple, const struct ct_request *what)
+{
+	struct {
+		struct ct_ctl m;
+		struct ct_request r;
+	} a = { .m.flow.tuple = *tuple, .r = *what };
+	int ret = need(t, &t->change, "progs/ct_ctl_change");
+
+	if (!ret)
+		ret = control(t, t->change, &a.m, sizeof(a));
+	return ret > 0 ? -ret : ret;
+}
+
+int table_create(struct table *t, const struct ct_flow *flow, uint32_t timeout)
+{
+	struct ct_ctl m = { .flow = *flow, .first = timeout };
+	int ret = need(t, &t->create, "progs/ct_ctl_create");
+
+	if (!ret)
+		ret = control(t, t->create, &m, sizeof(m));
+	return ret > 0 ? -ret : ret;
 }
 
 int table_restore_open(struct table *t)
@@ -192,7 +277,10 @@ int table_restore_open(struct table *t)
 static int restore_some(struct table *t, const struct ct_flow *flows, uint32_t n,
 			struct restored *r)
 {
-	struct dump d = { .m = { .count = n, .full = r->patience.over } };
+	struct {
+		struct ct_ctl m;
+		struct ct_flow flows[CT_DUMP_FLOWS];
+	} d = { .m = { .count = n, .full = r->patience.over } };
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &d, .data_out = &d.m,
 		    .data_size_in = (__u32)(sizeof(d.m) + n * sizeof(*flows)),
 		    .data_size_out = sizeof(d.m));

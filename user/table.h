@@ -11,13 +11,13 @@
 
 struct table {
 	const struct instance *in;
-	int dump, get, delete, flush; /* control programs */
-	int restore;                  /* likewise, after table_restore_open() */
+	int select, get, delete, flush; /* control programs */
+	int change, create, restore;    /* opened when they are needed */
 	int state;
 	struct ct_clock clock; /* refreshed by every call */
 };
 
-/* A walk through the table: zeros but for `all` when it begins. */
+/* A walk through the table. Zeros when it begins, but for `all`, and what is asked for in asked.r. */
 struct table_walk {
 	bool all;             /* what is past its time and has not been swept yet, too */
 	bool done;            /* there are no more */
@@ -26,8 +26,9 @@ struct table_walk {
 	unsigned int waited;  /* for the flow there, which somebody owns */
 	struct {
 		struct ct_ctl m;
+		struct ct_request r;  /* CT_ACTION_COUNT or _DUMP */
 		struct ct_flow flows[CT_DUMP_FLOWS];
-	} dump;
+	} asked;
 };
 
 /* 0 or 1, reported. */
@@ -35,20 +36,34 @@ int table_open(struct table *t, const struct instance *in);
 void table_close(struct table *t);
 
 /*
- * Call `each` for every flow that lives: once for every one that lived throughout the walk. The
- * walk ends early when `each` returns false. Returns 0 or -errno.
+ * Call `each` for every flow that lives and matches: once for every one that lived throughout the
+ * walk. The walk ends early when `each` returns false. Returns 0 or -errno.
  */
 typedef bool table_each_fn(const struct ct_flow *flow, const struct ct_clock *clock, void *arg);
-int table_each(struct table *t, table_each_fn *each, void *arg);
+int table_each(struct table *t, const struct ct_filter *filter, table_each_fn *each, void *arg);
 /*
- * The same by hand: the next flows of a walk, which are then in dump.flows. Their number, which may be 0
+ * The same by hand: the next flows of a walk, which are then in asked.flows. Their number, which may be 0
  * although there are more; -errno.
  */
 int table_next(struct table *t, struct table_walk *walk);
+/* How many match. Or -errno. */
+long table_count_matching(struct table *t, const struct ct_filter *filter);
 /* The flow of this tuple, either direction. 0, -ENOENT, -errno. */
 int table_get(struct table *t, const struct ct_tuple *tuple, struct ct_flow *flow);
 /* Delete exactly this flow (not one that took its place). 0, -ENOENT, -errno. */
 int table_delete(struct table *t, const struct ct_flow *flow, enum ct_end reason);
+/*
+ * Delete (with this reason) or update the flows that match a filter, each with its event. Waits for
+ * listeners as a flush does. How many there were, or -errno.
+ */
+long table_change(struct table *t, const struct ct_request *what, enum ct_end reason);
+/* Update the flow of this tuple, either direction. 0, -ENOENT, -errno. */
+int table_update(struct table *t, const struct ct_tuple *tuple, const struct ct_request *what);
+/*
+ * Put a flow into the table: tuple, status, state, mark and SCTP's tags are taken of `flow`. 0,
+ * -EEXIST, -ENOSPC, -errno.
+ */
+int table_create(struct table *t, const struct ct_flow *flow, uint32_t timeout);
 /*
  * Delete every flow with its event. Waits for slow listeners, but not for ever. The number
  * deleted, or -errno.

@@ -8,7 +8,7 @@
 # shellcheck source=tests/tools/more.sh
 source "$TOP/tests/tools/more.sh"
 
-COMMANDS="attach detach status audit list get count flush save restore events stats set show"
+COMMANDS="attach detach status audit list get count delete update create flush save restore events stats set show"
 # What needs an instance and takes no arguments that could be wrong.
 READERS="status list count flush events stats show"
 
@@ -44,7 +44,7 @@ test_unknown_option() {
 # Commands that take no arguments say so; those that need some say which.
 test_arguments() {
 	local c
-	for c in status audit list get count events stats; do
+	for c in status audit list get count delete update create events stats; do
 		refuses 2 "$c: ra" 'takes no arguments' "$c" ra
 	done
 	refuses 2 'flush: ra' 'takes no filter' flush ra

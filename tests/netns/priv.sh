@@ -427,7 +427,7 @@ test_group_with_other_tools() {
 		state | settings | stats | ifaces | listener_state | xdp_stages | tc_stages | epoch)
 			want_eq "$OUT" "map: read" "$file"
 			;;
-		progs/ct_ctl_dump | progs/ct_ctl_get)
+		progs/ct_ctl_select | progs/ct_ctl_get)
 			want_eq "$OUT" "program: run" "$file"
 			;;
 		*) want_eq "$OUT" "closed" "$file" ;;

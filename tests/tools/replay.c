@@ -50,7 +50,7 @@ enum hook_choice {
 
 static struct options {
 	enum hook_choice hook;
-	struct filter egress[EGRESSES]; /* sent from these addresses: tc egress */
+	struct ct_filter egress[EGRESSES]; /* sent from these addresses: tc egress */
 	int egresses;
 	uint16_t zone;
 	unsigned long first, last; /* numbers of the packets to play */

@@ -29,7 +29,7 @@ void tuple_invert(const struct ct_tuple *tuple, struct ct_tuple *inverse)
 	*inverse = *tuple;
 }
 
-static struct filter filter;
+static struct ct_filter filter;
 static struct ct_tuple tuple;
 static char *message;
 
@@ -327,6 +327,36 @@ TEST(filter_tuple_whole)
 	f = flow(CT_IPV6, 50, "fd00::1", "fd00::2", 0, 0);
 	CHECK_EQ(parse("-p esp -s fd00::1 -d fd00::2", true), 0);
 	CHECK_MEM(&tuple, &f.tuple, sizeof(tuple));
+}
+
+// What is a whole tuple and nothing else means one flow; what says less, or more, is a filter.
+TEST(filter_is_one)
+{
+	static const struct {
+		const char *options;
+		bool one;
+	} cases[] = {
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2", true },
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 -w 7", true },
+		{ "-p tcp -s 10.0.1.1 -r 10.0.2.1 --sport 1 --reply-port-src 2", true },
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1", false },
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.0/31 --sport 1 --dport 2", false },
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 -m 0", false },
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 -q 10.0.1.1", true },
+		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 -q 10.0.1.2", false },
+		{ "-p udp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 --reply-port-src 3", false },
+		{ "-p icmp -s 10.0.1.1 -d 10.0.2.1 --icmp-type 8 --icmp-id 1", true },
+		{ "-p icmp -s 10.0.1.1 -d 10.0.2.1 --icmp-type 8", false },
+		{ "-p esp -s fd00::1 -d fd00::2", true },
+		{ "-p gre -s 10.0.1.1 -d 10.0.2.1", false }, /* of all its keys */
+		{ "", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CHECK_CASE("%s", cases[i].options);
+		CHECK_EQ(parse(cases[i].options, false), 0);
+		CHECK_EQ(filter_is_tuple(&filter, &tuple), cases[i].one);
+	}
 }
 
 // A tuple that is not whole: everything that is missing is named.

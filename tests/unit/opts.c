@@ -86,6 +86,19 @@ TEST(opts_have_aliases)
 	CHECK_EQ(opts_no_arguments(&o), 0);
 }
 
+// Of a name that two tables have, the first table's is meant; the letter stays what it was.
+TEST(opts_override)
+{
+	static const struct opt first[] = { { OPT_LONG + 9, "number", "N", NULL, "another" }, { 0 } };
+	char *given[] = { "list", "--number", "4", "-n", "5", NULL };
+
+	opts_init(&o, 5, given, first, own, NULL);
+	CHECK_EQ(opts_next(&o), OPT_LONG + 9);
+	CHECK_EQ(opts_next(&o), 'n');
+	CHECK_STR(o.value, "5");
+	CHECK_EQ(opts_next(&o), 0);
+}
+
 // What follows -- is no option.
 TEST(opts_end_at_two_dashes)
 {
