@@ -111,9 +111,9 @@ struct ct_ctl_walk {
 	__u32 limit;
 	__u32 end;
 	__u32 hz;
-	__u16 all;  /* dump: what is past its time, too */
-	__u16 busy; /* the flow of this slot could not be had: somebody owns it for long */
-	__u32 looked; /* entries */
+	__u32 all;    /* what is past its time, too */
+	__u32 looked; /* entries. In one word with `busy`: the verifier would follow it from turn to turn */
+	__u32 busy;   /* the last entry could not be had: somebody owns it for long */
 	__u64 now;
 };
 
@@ -142,6 +142,12 @@ ct_global int ct_ctl_matches(const struct ct_filter *f, const struct ct_tuple *t
 	if (!f || !t || !ct_filter_tuple(f, t))
 		return 0;
 	return !e || ct_filter_entry(f, t->proto, e);
+}
+
+/* The same: ct_own(), for walks. */
+ct_global int ct_ctl_own_entry(struct ct_entry *e, __u32 hash)
+{
+	return e ? ct_own(e, hash) : -CT_ENOENT;
 }
 
 /* May the flow of this key match? Which of the two directions is the original one its entry knows. */
@@ -204,7 +210,7 @@ static __always_inline struct ct_entry *ct_ctl_own_slot(struct ct_ctl_walk *walk
 	}
 	if (f)
 		walk->looked++;
-	err = e ? ct_own(e, hash) : -CT_ENOENT;
+	err = e ? ct_ctl_own_entry(e, hash) : -CT_ENOENT;
 	walk->busy = err == -CT_EBUSY;
 	if (err || !e)
 		return NULL;

@@ -18,7 +18,7 @@
  * then converted by the names of their members. So a member's meaning never changes under its name,
  * and struct ct_ctl and the head of struct ct_event (up to their flow) stay as they are.
  */
-#define CT_ABI 5
+#define CT_ABI 6
 #define CT_ABI_OLDEST 5
 
 /*
