@@ -44,20 +44,12 @@
 
 #include "event.h"
 #include "maps.h"
+#include "source.h"
 #include "stats.h"
 
 #define CT_OWN_TRIES 16
 #define CT_OWN_LONG 8192
 #define CT_WORD_STUCK 0x08ULL
-
-#define CT_ENOENT 2
-#define CT_EBUSY 16
-#define CT_EEXIST 17
-#define CT_ENOSPC 28
-
-#define BPF_ANY 0
-#define BPF_NOEXIST 1
-#define BPF_EXIST 2
 
 /* Two bits of a hint. */
 enum ct_hint_class {
@@ -257,6 +249,15 @@ static __always_inline void ct_slot_give(__u32 engine, __u32 slot)
 		bpf_map_push_elem(&free6, &slot, BPF_ANY);
 }
 
+/* The owned flow is not counted for its source any more: it is assured, or at its end. */
+static __always_inline void ct_table_count_out(struct ct_entry *e, const struct ct_tuple *original)
+{
+	if (!(e->status & CT_S_COUNTED))
+		return;
+	e->status &= ~CT_S_COUNTED;
+	ct_source_leave(original);
+}
+
 /* Delete a key whose entry is DEAD, and free its slot. */
 static __always_inline void ct_table_drop(__u32 engine, const void *key, struct ct_entry *e)
 {
@@ -292,6 +293,7 @@ ct_global int ct_table_destroy4(const struct ct_key4 *key, struct ct_entry *e, _
 		return 0;
 	k = *key;
 	ct_tuple_of_key4(&original, &k, e->swapped & 1);
+	ct_table_count_out(e, &original);
 	e->status |= CT_S_DYING;
 	ct_event(CT_EV_DESTROY, end, &original, e, now);
 	ct_count_end(end);
@@ -310,6 +312,7 @@ ct_global int ct_table_destroy6(const struct ct_key6 *key, struct ct_entry *e, _
 		return 0;
 	k = *key;
 	ct_tuple_of_key6(&original, &k, e->swapped & 1);
+	ct_table_count_out(e, &original);
 	e->status |= CT_S_DYING;
 	ct_event(CT_EV_DESTROY, end, &original, e, now);
 	ct_count_end(end);
@@ -526,6 +529,44 @@ static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settin
 full:
 	__sync_fetch_and_sub(&st->flows, 1);
 	return -CT_ENOSPC;
+}
+
+/*
+ * Count the record's new flow for its source, if there is a limit to keep; one of another table, if it was
+ * counted there. 0 or -CT_EDQUOT.
+ */
+ct_global int ct_table_count_in(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	bool adopted, counted;
+	__u32 limit;
+	int fate;
+
+	if (!pkt || !s)
+		return 0;
+	adopted = pkt->flags & CT_PKT_ADOPTED;
+	counted = pkt->entry.status & CT_S_COUNTED;
+	limit = s->knob.max_unassured_per_source;
+	pkt->entry.status &= ~CT_S_COUNTED;
+	if (adopted ? !counted : !limit || pkt->entry.status & CT_S_ASSURED)
+		return 0;
+	fate = ct_source_enter(&pkt->original, adopted ? CT_SOURCE_ALL : limit);
+	if (fate == CT_SOURCE_REFUSED)
+		return -CT_EDQUOT;
+	if (fate == CT_SOURCE_COUNTED)
+		pkt->entry.status |= CT_S_COUNTED;
+	return 0;
+}
+
+/* It has not got into the table. */
+ct_global int ct_table_count_back(__u32 record_slot)
+{
+	struct ct_pkt *pkt = ct_record(record_slot);
+
+	if (pkt)
+		ct_table_count_out(&pkt->entry, &pkt->original);
+	return 0;
 }
 
 /*
