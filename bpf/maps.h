@@ -263,6 +263,18 @@ static __always_inline bool ct_superseded(void)
 	return unlikely(READ_ONCE(ct_epoch[0]) != ct_epoch_own);
 }
 
+/*
+ * The tick (its lower half) in which an eviction has found nobody, for each family; written by evictions. Who
+ * misses a store looks round for himself.
+ */
+__u32 ct_barren[2] = {};
+
+/*
+ * Nothing, which the verifier doesn't know. Before 6.7 it goes through the callback of bpf_loop() once, and
+ * takes away what can't happen with the values that the context has then.
+ */
+__u32 ct_zero = 0;
+
 /* The time, if the test says so. In ticks. */
 __u64 ct_test_now = 0;
 

@@ -224,6 +224,7 @@ void world_begin(enum hook hook)
 	zero_array(skel->maps.listener_state, 1);
 	zero_array(skel->maps.ifaces, 64);
 	put_state(&st);
+	memset(skel->bss->ct_barren, 0, sizeof(skel->bss->ct_barren));
 	default_settings();
 	for (int h = XDP; h <= INGRESS; h++) {
 		put_stage(h, CT_STAGE_CONFIRM, stage_prog(h, CT_STAGE_CONFIRM));
