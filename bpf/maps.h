@@ -275,6 +275,12 @@ __u32 ct_barren[2] = {};
  */
 __u32 ct_zero = 0;
 
+/*
+ * How many unconfirmed flows have been taken out, ever, by this set of programs; added to by whoever takes one
+ * out, after he has counted it out and before it is deleted. The sweep wants it.
+ */
+__u64 ct_unconfirmed_gone = 0;
+
 /* The time, if the test says so. In ticks. */
 __u64 ct_test_now = 0;
 

@@ -702,6 +702,7 @@ static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 
 	if (st)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
+	__sync_fetch_and_add(&ct_unconfirmed_gone, 1);
 	if (bpf_map_delete_elem(&unconfirmed, t) && st)
 		__sync_fetch_and_add(&st->unconfirmed, 1);
 }

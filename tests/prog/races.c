@@ -496,6 +496,49 @@ TEST(sweep_of_the_unconfirmed)
 	WANT_SOUND();
 }
 
+static int sweeping_cpu;
+
+/* One new flow after the other, from hook to hook; not where the sweep runs, for they are to race. */
+static void always_new(struct racer *r)
+{
+	static const struct skb_desc forwarded = { .ifindex = 1, .ingress_ifindex = 1 };
+	struct pkt p = frames[0][CT_ORIGINAL];
+
+	if (r->number == sweeping_cpu)
+		return;
+	for (uint16_t port = 0; !stop; port++) {
+		memcpy(p.data + p.l4, &port, sizeof(port));
+		run_hook(XDP, p.data, p.len, NULL, 1);
+		port -= 8; /* some are under way at any time */
+		memcpy(p.data + p.l4, &port, sizeof(port));
+		run_hook(EGRESS, p.data, p.len, &forwarded, 1);
+		port += 8;
+		r->sent += 2;
+	}
+}
+
+static void sweep_again(void)
+{
+	LATER(6);
+	sweep();
+}
+
+// Nor from those that come and go while it looks: one that has gone, and one that has come where it had been
+// already, are not one that was lost.
+TEST(sweep_beside_new_flows)
+{
+	if (!begin())
+		return;
+	put_iface(1, CT_IF_ACTIVE | CT_IF_CONFIRMS, CT_HOOK_NATIVE, 0);
+	set_knob(CT_K_CHECKSUM, 0);
+	sweeping_cpu = sched_getcpu();
+	race(always_new, SECONDS, sweep_again);
+	CHECK(counter(CT_C_CONFIRMED) > 1000);
+	CHECK_EQ(counter(CT_C_LOST_UNCONFIRMED), 0);
+	sweep_unconfirmed();
+	WANT_SOUND();
+}
+
 /* --- fragments ------------------------------------------------------------------------------- */
 
 #define DATAGRAMS 3000
