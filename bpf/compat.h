@@ -61,6 +61,7 @@ static inline long bpf_loop(__u32 times, long (*step)(__u32 i, void *ctx), void 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* <linux/bpf.h> */
+#define BPF_F_NO_PREALLOC (1U << 0)
 #define BPF_F_MMAPABLE (1U << 10)
 #define BPF_CSUM_LEVEL_QUERY 0
 

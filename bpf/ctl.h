@@ -629,8 +629,10 @@ static __always_inline void ct_ctl_enter(struct ct_pkt *pkt, struct ct_ctl_adopt
 	__builtin_memset(pkt->entry.counters, 0, sizeof(pkt->entry.counters));
 	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
 	ct_ctl_last(&pkt->entry, pkt->now);
+	ct_table_count_in(CT_REC_CTL);
 	err = ct_table_insert(CT_REC_CTL);
 	if (err) {
+		ct_table_count_back(CT_REC_CTL);
 		a->full += err != -CT_EEXIST;
 		return;
 	}
@@ -656,7 +658,9 @@ static __always_inline void ct_ctl_renew(struct ct_pkt *pkt, struct ct_entry *e,
 		return;
 	e->expires = pkt->entry.expires;
 	e->mark = pkt->entry.mark;
-	e->status = pkt->entry.status | CT_S_ADOPTED;
+	e->status = (pkt->entry.status & ~CT_S_COUNTED) | (e->status & CT_S_COUNTED) | CT_S_ADOPTED;
+	if (e->status & CT_S_ASSURED)
+		ct_table_count_out(e, &pkt->original);
 	e->state = pkt->entry.state;
 	e->l4 = pkt->entry.l4;
 	ct_ctl_forget_windows(e, pkt->original.proto);
@@ -699,6 +703,7 @@ static long ct_ctl_adopt_one(__u32 i, void *ctx)
 	}
 	a->done++;
 	if (a->what == CT_ADOPT_FORGET) {
+		ct_table_count_out(e, &pkt->original);
 		ct_release_as(e, CT_WORD_DEAD);
 		if (pkt->original.family == CT_IPV4)
 			ct_table_drop(0, &pkt->key.v4, e);

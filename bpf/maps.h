@@ -9,6 +9,17 @@
 #include "frag.h"
 #include "pkt.h"
 
+/* What helpers of maps say, and are told. */
+#define CT_ENOENT 2
+#define CT_EBUSY 16
+#define CT_EEXIST 17
+#define CT_ENOSPC 28
+#define CT_EDQUOT 122
+
+#define BPF_ANY 0
+#define BPF_NOEXIST 1
+#define BPF_EXIST 2
+
 /*
  * The confirmed flows. Touched by table.h alone, which argues its concurrency.
  * Sized by the loader (--max).
@@ -87,6 +98,19 @@ struct {
 	__uint(max_entries, 1);
 	__type(value, __u32);
 } free6 SEC(".maps");
+
+/*
+ * Flows that are not assured, by source, while that is limited. Touched by source.h alone, which argues
+ * its concurrency. No more elements than flows, so sized by the loader likewise; memory is taken as
+ * they come, for the limit is off at most times.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct ct_source);
+	__type(value, __u64);
+} sources SEC(".maps");
 
 /*
  * Written by `ctloader set`, one aligned word at a time; packets read what they need. A packet may
@@ -238,6 +262,24 @@ static __always_inline bool ct_superseded(void)
 {
 	return unlikely(READ_ONCE(ct_epoch[0]) != ct_epoch_own);
 }
+
+/*
+ * The tick (its lower half) in which an eviction has found nobody, for each family; written by evictions. Who
+ * misses a store looks round for himself.
+ */
+__u32 ct_barren[2] = {};
+
+/*
+ * Nothing, which the verifier doesn't know. Before 6.7 it goes through the callback of bpf_loop() once, and
+ * takes away what can't happen with the values that the context has then.
+ */
+__u32 ct_zero = 0;
+
+/*
+ * How many unconfirmed flows have been taken out, ever, by this set of programs; added to by whoever takes one
+ * out, after he has counted it out and before it is deleted. The sweep wants it.
+ */
+__u64 ct_unconfirmed_gone = 0;
 
 /* The time, if the test says so. In ticks. */
 __u64 ct_test_now = 0;

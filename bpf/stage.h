@@ -35,6 +35,27 @@ static __always_inline void ct_account(struct ct_pkt *pkt, struct ct_entry *e, e
 	e->counters[dir & 1].bytes += pkt->parsed.bytes;
 }
 
+/* A flow that is counted for its source has become assured. Out of line: it is rare. */
+ct_global int ct_counted_assured(__u32 record_slot, struct ct_entry *e, __u32 dir)
+{
+	struct ct_pkt *pkt = ct_record(record_slot);
+
+	if (!pkt || !e)
+		return 0;
+	ct_original(pkt, dir);
+	ct_table_count_out(e, &pkt->original);
+	return 0;
+}
+
+/* The flow has become assured, or its end comes nearer: renew its hint. */
+static __always_inline void ct_hint_changed(struct ct_pkt *pkt, struct ct_entry *e, enum ct_dir dir,
+					    const struct ct_settings *s)
+{
+	ct_hint_write(e, pkt->pub.tuple.family, pkt->now, s->hz);
+	if (unlikely(e->status & CT_S_COUNTED) && e->status & CT_S_ASSURED)
+		ct_counted_assured(pkt->slot, e, dir);
+}
+
 /* What became of the entry a packet met. */
 enum ct_met {
 	CT_MET,      /* classified; the entry has been given back, or is gone with the packet counted */
@@ -97,7 +118,7 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 		if (unlikely(step.assured)) { /* by a chunk before the one that is refused */
 			e->status |= CT_S_ASSURED;
 			if (confirmed)
-				ct_hint_write(e, family, pkt->now, s->hz);
+				ct_hint_changed(pkt, e, dir, s);
 		}
 		ct_classify(pkt, CT_INVALID, step.reason);
 		ct_show_flow(pkt, e, dir);
@@ -145,7 +166,7 @@ static __always_inline enum ct_met ct_meet(struct ct_pkt *pkt, struct ct_entry *
 	}
 	if (confirmed) {
 		if (ct_hint_class(e) != class || e->expires < expires)
-			ct_hint_write(e, family, pkt->now, s->hz);
+			ct_hint_changed(pkt, e, dir, s);
 		if (step.changed || e->status != status) {
 			ct_original(pkt, dir);
 			ct_event(CT_EV_UPDATE, CT_END_NONE, &pkt->original, e, pkt->now);
@@ -299,8 +320,13 @@ ct_global int ct_confirm_entry(__u32 record_slot)
 
 	/* Again if the flow that was in the way has gone meanwhile, or is being deleted. */
 	for (int i = 0; i < 4 && err == -CT_EEXIST; i++) {
-		err = ct_table_insert(record_slot);
-		if (err == -CT_EEXIST && ct_clash(record_slot) != CT_MET_OVER) {
+		err = ct_table_count_in(record_slot);
+		if (!err) {
+			err = ct_table_insert(record_slot);
+			if (err)
+				ct_table_count_back(record_slot);
+		}
+		if ((err == -CT_EEXIST || err == -CT_EDQUOT) && ct_clash(record_slot) != CT_MET_OVER) {
 			ct_count(CT_C_CLASH_RESOLVED);
 			ct_count(CT_C_DROPPED_UNCONFIRMED);
 			return CT_PASS;
@@ -313,15 +339,15 @@ ct_global int ct_confirm_entry(__u32 record_slot)
 		return CT_PASS;
 	}
 	ct_count(CT_C_DROPPED_UNCONFIRMED);
-	if (err != -CT_ENOSPC) {
+	if (err != -CT_ENOSPC && err != -CT_EDQUOT) {
 		ct_count(CT_C_INSERT_FAILED);
 		return CT_PASS;
 	}
 	if (s->knob.full) {
-		ct_count(CT_C_DROP_TABLE_FULL);
+		ct_count(err == -CT_EDQUOT ? CT_C_DROP_SOURCE : CT_C_DROP_TABLE_FULL);
 		return CT_DROP;
 	}
-	ct_count(CT_C_UNTRACKED_FULL);
+	ct_count(err == -CT_EDQUOT ? CT_C_UNTRACKED_SOURCE : CT_C_UNTRACKED_FULL);
 	return CT_PASS;
 }
 

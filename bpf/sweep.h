@@ -102,23 +102,26 @@ static __always_inline void ct_sweep_the_unconfirmed(struct ct_state *st, __u64 
 		.swept = now,
 		.dead = now,
 	};
-	__u64 before, after, lost = 0;
+	__u64 before, seen, gone, lost = 0;
 
+	gone = READ_ONCE(ct_unconfirmed_gone);
 	before = READ_ONCE(st->unconfirmed);
 	bpf_for_each_map_elem(&unconfirmed, ct_sweep_unconfirmed, &sweep, 0);
 	sweep.left -= now;
 	sweep.swept -= now;
 	ct_count_many(CT_C_SWEPT_UNCONFIRMED, sweep.swept);
 	sweep.swept += sweep.dead - now;
-	after = __sync_fetch_and_sub(&st->unconfirmed, sweep.swept) - sweep.swept;
+	__sync_fetch_and_sub(&st->unconfirmed, sweep.swept);
+	gone = READ_ONCE(ct_unconfirmed_gone) - gone;
 	/*
-	 * Whatever is counted and not there was pushed out. Those that came during the walk may
-	 * have been missed by it, so they are no evidence; the next walk sees them.
+	 * Of those that were counted before the walk, each has been seen by it, or has been taken out
+	 * meanwhile, or had been pushed out. Those that came during the walk may have been seen, too, and
+	 * some have been seen that were taken out: so there are more lost ones, perhaps, which the
+	 * next walk counts.
 	 */
-	if (after + sweep.swept > before)
-		after -= after + sweep.swept - before;
-	if (after > sweep.left)
-		lost = after - sweep.left;
+	seen = sweep.left + sweep.swept;
+	if ((__s64)(before - seen - gone) > 0)
+		lost = before - seen - gone;
 	__sync_fetch_and_sub(&st->unconfirmed, lost);
 	ct_count_many(CT_C_LOST_UNCONFIRMED, lost);
 }

@@ -44,20 +44,12 @@
 
 #include "event.h"
 #include "maps.h"
+#include "source.h"
 #include "stats.h"
 
 #define CT_OWN_TRIES 16
 #define CT_OWN_LONG 8192
 #define CT_WORD_STUCK 0x08ULL
-
-#define CT_ENOENT 2
-#define CT_EBUSY 16
-#define CT_EEXIST 17
-#define CT_ENOSPC 28
-
-#define BPF_ANY 0
-#define BPF_NOEXIST 1
-#define BPF_EXIST 2
 
 /* Two bits of a hint. */
 enum ct_hint_class {
@@ -73,6 +65,9 @@ enum ct_hint_class {
 
 /* How many hints an eviction looks at: a byte each, one after the other. */
 #define CT_EVICT_LOOK 8192
+/* ... once it has seen a replied flow, and when another has just found nobody. */
+#define CT_EVICT_PREFER 64
+#define CT_EVICT_GLANCE 256
 
 struct ct_wait {
 	struct ct_entry *e;
@@ -257,6 +252,15 @@ static __always_inline void ct_slot_give(__u32 engine, __u32 slot)
 		bpf_map_push_elem(&free6, &slot, BPF_ANY);
 }
 
+/* The owned flow is not counted for its source any more: it is assured, or at its end. */
+static __always_inline void ct_table_count_out(struct ct_entry *e, const struct ct_tuple *original)
+{
+	if (!(e->status & CT_S_COUNTED))
+		return;
+	e->status &= ~CT_S_COUNTED;
+	ct_source_leave(original);
+}
+
 /* Delete a key whose entry is DEAD, and free its slot. */
 static __always_inline void ct_table_drop(__u32 engine, const void *key, struct ct_entry *e)
 {
@@ -292,6 +296,7 @@ ct_global int ct_table_destroy4(const struct ct_key4 *key, struct ct_entry *e, _
 		return 0;
 	k = *key;
 	ct_tuple_of_key4(&original, &k, e->swapped & 1);
+	ct_table_count_out(e, &original);
 	e->status |= CT_S_DYING;
 	ct_event(CT_EV_DESTROY, end, &original, e, now);
 	ct_count_end(end);
@@ -310,6 +315,7 @@ ct_global int ct_table_destroy6(const struct ct_key6 *key, struct ct_entry *e, _
 		return 0;
 	k = *key;
 	ct_tuple_of_key6(&original, &k, e->swapped & 1);
+	ct_table_count_out(e, &original);
 	e->status |= CT_S_DYING;
 	ct_event(CT_EV_DESTROY, end, &original, e, now);
 	ct_count_end(end);
@@ -424,12 +430,14 @@ static __always_inline int ct_slot_destroy(__u32 engine, __u32 slot, enum ct_slo
 
 /* Small: eight calls share 512 bytes of stack, and before 6.2 each takes whole 32. */
 struct ct_eviction {
-	__u32 engine;
+	__u8 engine;
+	__u8 done;
+	__u8 take;  /* a replied one may go */
+	__u8 since; /* hints looked at since the first of a replied flow */
 	__u32 at;
 	__u32 used;
-	__u32 replied; /* the first slot of a replied flow on the way; ~0: none */
+	__u32 replied; /* the slot of that one, + 1; 0: none has been seen */
 	__u32 now_seconds;
-	__u32 done;
 };
 
 /* Destroy the flow of a slot, if it is what is wanted, to make room. 1 if it went. */
@@ -441,6 +449,17 @@ static __always_inline __u32 ct_evict_one(__u32 engine, __u32 slot, enum ct_slot
 	return s ? ct_slot_destroy(engine, slot, want, end, ct_now(), s->hz) : 0;
 }
 
+/* No unreplied flow has been found near the first replied one: it goes, if it may. */
+static __always_inline void ct_evict_replied(struct ct_eviction *ev)
+{
+	__u32 slot = ev->replied - 1;
+
+	ev->replied = 0;
+	ev->done = ct_evict_one(ev->engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED);
+	if (ev->done)
+		ev->at = slot + 1;
+}
+
 static long ct_evict_slot(__u32 i, void *ctx)
 {
 	struct ct_eviction *ev = ctx;
@@ -448,6 +467,11 @@ static long ct_evict_slot(__u32 i, void *ctx)
 	__u8 hint;
 
 	(void)i;
+	if (ev->replied && ++ev->since > CT_EVICT_PREFER) {
+		if (ev->take)
+			ct_evict_replied(ev);
+		return !ev->take || ev->done;
+	}
 	if (++ev->at >= ev->used)
 		ev->at = 0;
 	hint = ct_hint_read(ev->engine, slot);
@@ -456,8 +480,10 @@ static long ct_evict_slot(__u32 i, void *ctx)
 		ev->done = ct_evict_one(ev->engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED);
 		break;
 	case CT_HINT_REPLIED:
-		if (ev->replied == ~0U)
-			ev->replied = slot;
+		if (ev->replied)
+			break;
+		ev->replied = slot + 1;
+		ev->since = 0;
 		break;
 	case CT_HINT_ASSURED:
 		/* Past its time, and the sweep has not come by yet. */
@@ -469,16 +495,21 @@ static long ct_evict_slot(__u32 i, void *ctx)
 }
 
 /*
- * Make room: a flow of this engine that is not assured goes; with `replied`, a replied one, if there is
- * none that is unreplied. The hand runs round the slots, so among equals the one that has been there
- * longest goes first. It looks at CT_EVICT_LOOK hints at most; when the table is larger and all of
- * those are assured, the next new flow's eviction goes on from there. 1 if somebody went.
+ * Make room: a flow of this engine that is not assured goes. The hand runs round the slots, so among
+ * equals the one that has been there longest goes first. Unreplied flows go before replied ones, if there
+ * are some among the next CT_EVICT_PREFER slots: in a table full of replied ones, to look further would be
+ * to find him who has just come and waits for his answer, and to pay for it with every packet. With `take` the
+ * replied one goes then, and the hand is behind it; without, the hand waits there.
+ *
+ * It looks at CT_EVICT_LOOK hints at most; when the table is larger and all of those are assured, the next
+ * new flow's eviction goes on from there. Having found nobody, it looks at CT_EVICT_GLANCE only for the rest
+ * of the tick. 1 if somebody went.
  */
-ct_global int ct_evict(__u32 engine, __u32 replied, __u64 now, __u32 hz)
+ct_global int ct_evict(__u32 engine, __u32 take, __u64 now, __u32 hz)
 {
-	struct ct_eviction ev = { .engine = engine, .replied = ~0U };
+	struct ct_eviction ev = { .engine = engine, .take = take };
 	struct ct_state *st = ct_state();
-	__u32 *hand;
+	__u32 look = CT_EVICT_LOOK;
 
 	if (!st || !hz)
 		return 0;
@@ -488,15 +519,27 @@ ct_global int ct_evict(__u32 engine, __u32 replied, __u64 now, __u32 hz)
 		ev.used = st->max_slots;
 	if (!ev.used)
 		return 0;
-	hand = ct_of(st->hand, engine);
-	ev.at = READ_ONCE(*hand);
+	ev.at = READ_ONCE(*ct_of(st->hand, engine));
 	if (ev.at >= ev.used)
 		ev.at = 0;
-	bpf_loop(ev.used < CT_EVICT_LOOK ? ev.used : CT_EVICT_LOOK, ct_evict_slot, &ev, 0);
+	ev.replied = READ_ONCE(ct_zero);
+	ev.since = ev.replied;
+	ev.done = ev.replied;
+	if (READ_ONCE(*ct_of(ct_barren, engine)) == (__u32)now)
+		look = CT_EVICT_GLANCE;
+	bpf_loop(ev.used < look ? ev.used : look, ct_evict_slot, &ev, 0);
+	if (!ev.done && ev.replied) {
+		ev.at = ev.replied - 1;
+		if (ev.take)
+			ct_evict_replied(&ev);
+	}
+	st = ct_state(); /* once more: there is no room on the stack to keep it */
+	if (!st)
+		return 0;
 	/* Two CPUs that evict at once may set the hand back: they look at some slots twice. */
-	WRITE_ONCE(*hand, ev.at);
-	if (!ev.done && replied && ev.replied != ~0U)
-		ev.done = ct_evict_one(engine, ev.replied, CT_WANT_EVICTABLE, CT_END_EVICTED);
+	WRITE_ONCE(*ct_of(st->hand, ev.engine), ev.at);
+	if (!ev.done && !ev.replied)
+		WRITE_ONCE(*ct_of(ct_barren, ev.engine), (__u32)now);
 	return ev.done;
 }
 
@@ -526,6 +569,44 @@ static __always_inline int ct_table_reserve(__u32 engine, const struct ct_settin
 full:
 	__sync_fetch_and_sub(&st->flows, 1);
 	return -CT_ENOSPC;
+}
+
+/*
+ * Count the record's new flow for its source, if there is a limit to keep; one of another table, if it was
+ * counted there. 0 or -CT_EDQUOT.
+ */
+ct_global int ct_table_count_in(__u32 record_slot)
+{
+	const struct ct_settings *s = ct_settings();
+	struct ct_pkt *pkt = ct_record(record_slot);
+	bool adopted, counted;
+	__u32 limit;
+	int fate;
+
+	if (!pkt || !s)
+		return 0;
+	adopted = pkt->flags & CT_PKT_ADOPTED;
+	counted = pkt->entry.status & CT_S_COUNTED;
+	limit = s->knob.max_unassured_per_source;
+	pkt->entry.status &= ~CT_S_COUNTED;
+	if (adopted ? !counted : !limit || pkt->entry.status & CT_S_ASSURED)
+		return 0;
+	fate = ct_source_enter(&pkt->original, adopted ? CT_SOURCE_ALL : limit);
+	if (fate == CT_SOURCE_REFUSED)
+		return -CT_EDQUOT;
+	if (fate == CT_SOURCE_COUNTED)
+		pkt->entry.status |= CT_S_COUNTED;
+	return 0;
+}
+
+/* It has not got into the table. */
+ct_global int ct_table_count_back(__u32 record_slot)
+{
+	struct ct_pkt *pkt = ct_record(record_slot);
+
+	if (pkt)
+		ct_table_count_out(&pkt->entry, &pkt->original);
+	return 0;
 }
 
 /*
@@ -621,6 +702,7 @@ static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 
 	if (st)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
+	__sync_fetch_and_add(&ct_unconfirmed_gone, 1);
 	if (bpf_map_delete_elem(&unconfirmed, t) && st)
 		__sync_fetch_and_add(&st->unconfirmed, 1);
 }

@@ -127,6 +127,7 @@ enum ct_timeout {
 	X(MAX, max, 0, 0xffffff, "flows the table may hold, both families together")               \
 	X(DROP_INVALID, drop_invalid, 0, 1, "drop packets of class invalid")                       \
 	X(FULL, full, 0, 1, "pass or drop a new flow when only assured ones are left")            \
+	X(MAX_UNASSURED_PER_SOURCE, max_unassured_per_source, 0, 0xffffff, "flows of one source that are not assured; 0 any number") \
 	X(LOG_INVALID, log_invalid, 0, 255, "tell events of invalid packets: a protocol's number; 255 all, 0 none") \
 	X(FRAG_EARLY, frag_early, 0, 1, "pass (untracked) or drop a fragment that comes before its first")
 

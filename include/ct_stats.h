@@ -87,6 +87,7 @@ enum ct_reason {
 	X(INSERT_FAILED, insert_failed, "new flows that the map refused")                          \
 	X(CLASH_RESOLVED, clash_resolved, "first packets that met their flow at confirm")          \
 	X(UNTRACKED_FULL, untracked_full, "new flows let through because the table was full")      \
+	X(UNTRACKED_SOURCE, untracked_source, "new flows let through because their source had too many") \
 	X(CONFIRM_MISSED, confirm_missed, "new flows not found at confirm: translated on the way") \
 	X(CONFIRM_WITHOUT_IN, confirm_without_in, "packets that met confirm but had not met in")   \
 	X(IN_WITHOUT_CONFIRM, in_without_confirm, "new flows whose confirm was not there")         \
@@ -101,6 +102,7 @@ enum ct_reason {
 	X(DROP_INVALID, invalid, "packets dropped for being invalid")                              \
 	X(DROP_POLICY, policy, "packets dropped by the policy program")                            \
 	X(DROP_TABLE_FULL, table_full, "new flows dropped because the table was full")             \
+	X(DROP_SOURCE, source, "new flows dropped because their source had too many")              \
 	X(DROP_FRAG_EARLY, frag_early, "fragments dropped for coming before their first")
 
 #define CT_HOOK_SIDES(X)                                                                           \

@@ -61,6 +61,8 @@ enum ct_status {
  * of an entry of the table before, that no packet has met. See enum ct_adopt.
  */
 #define CT_S_ADOPTED (1 << 11)
+/* And another: the flow is among those that `sources` counts for its source (source.h). */
+#define CT_S_COUNTED (1 << 12)
 
 /* Address families as conntrack(8) prints them: "ipv4     2", "ipv6     10". */
 #define CT_IPV4 2
@@ -109,6 +111,14 @@ struct ct_key6 {
 	__be16 port[2];
 	__u16 zone;
 	__u8 proto;
+	__u8 pad;
+};
+
+/* Who is held to `max_unassured_per_source`: an IPv4 address, or the upper half of an IPv6 one. */
+struct ct_source {
+	union ct_addr addr;
+	__u16 zone;
+	__u8 family;
 	__u8 pad;
 };
 
@@ -206,6 +216,7 @@ struct ct_flow {
 _Static_assert(sizeof(struct ct_tuple) == 40, "ct_tuple is a map key: no holes");
 _Static_assert(sizeof(struct ct_key4) == 16, "ct_key4 is a map key: no holes");
 _Static_assert(sizeof(struct ct_key6) == 40, "ct_key6 is a map key: no holes");
+_Static_assert(sizeof(struct ct_source) == 20, "ct_source is a map key: no holes");
 _Static_assert(sizeof(struct ct_tcp) == 52, "ct_tcp fits ct_entry");
 _Static_assert(sizeof(struct ct_sctp) == 12, "ct_sctp: no holes");
 _Static_assert(sizeof(struct ct_entry) == 120, "ct_entry: 224 bytes a flow depend on it");

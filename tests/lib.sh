@@ -315,7 +315,7 @@ host_bpffs() {
 # Maps by these names are ours, and those that begin with ct_.
 CT_MAPS=${CT_MAPS:-ct4 ct6 index4 index6 free4 free6 unconfirmed settings stats state ifaces record
 	records listeners backlogs listener_state listener_ring ring events xdp_stages tc_stages sweep_timer
-	sweep timer}
+	sources sweep timer}
 
 ct_maps_json() {
 	# shellcheck disable=SC2086 # words

@@ -77,7 +77,8 @@ static uint64_t decided(const struct ct_stats *s)
 static uint64_t refused(const struct ct_stats *s)
 {
 	return s->counters.clash_resolved + s->counters.insert_failed +
-	       s->counters.untracked_full + s->counters.drop_table_full;
+	       s->counters.untracked_full + s->counters.drop_table_full +
+	       s->counters.untracked_source + s->counters.drop_source;
 }
 
 #define BETWEEN(from, to, expression)                                                              \
@@ -98,6 +99,40 @@ static struct audit_range gauge(uint64_t value, struct audit_range came, struct 
 {
 	return (struct audit_range){ value - (went.most - went.least),
 				     value + (came.most - came.least) };
+}
+
+void audit_count(struct audit_counted *c, const struct ct_source *source, uint64_t flows)
+{
+	const uint8_t *byte = (const uint8_t *)source;
+	uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a */
+
+	for (size_t i = 0; i < sizeof(*source); i++)
+		hash = (hash ^ byte[i]) * 0x100000001b3ULL;
+	c->flows += flows;
+	c->mixed += hash * flows;
+}
+
+static bool same_counted(const struct audit_counted *a, const struct audit_counted *b)
+{
+	return a->flows == b->flows && a->mixed == b->mixed;
+}
+
+/*
+ * How many flows become assured nobody counts, so there is no range: figures of a table in which
+ * flows came, went or were counted out meanwhile prove nothing.
+ */
+static enum audit_seen judge_sources(const struct audit_reading *r)
+{
+	const struct ct_stats *one = &r->before, *two = &r->between;
+	const struct audit_counted *sources = &r->sources[0];
+
+	if (same_counted(sources, &r->counted) && same_counted(sources, &r->sources[1]))
+		return AUDIT_EQUAL;
+	if (one->counters.confirmed != two->counters.confirmed ||
+	    one->counters.destroyed != two->counters.destroyed ||
+	    !same_counted(sources, &r->sources[1]))
+		return AUDIT_OVERLAP;
+	return sources->flows < r->counted.flows ? AUDIT_LESS : AUDIT_MORE;
 }
 
 enum audit_seen audit_judge(const struct audit_reading *r, enum audit_id id)
@@ -141,6 +176,8 @@ enum audit_seen audit_judge(const struct audit_reading *r, enum audit_id id)
 			     BETWEEN(two, three, decided(s)));
 		right = audit_exactly(r->unconfirmed + r->unconfirmed_dead);
 		break;
+	case AUDIT_SOURCES:
+		return judge_sources(r);
 	default:
 		return AUDIT_EQUAL;
 	}
@@ -186,6 +223,8 @@ static void figures(const struct audit_reading *r, enum audit_id id,
 		each("insert_failed", "+", COUNTER(insert_failed), arg);
 		each("untracked_full", "+", COUNTER(untracked_full), arg);
 		each("table_full", "+", COUNTER(drop_table_full), arg);
+		each("untracked_source", "+", COUNTER(untracked_source), arg);
+		each("source", "+", COUNTER(drop_source), arg);
 		each("dropped", "<=", COUNTER(dropped_unconfirmed), arg);
 		break;
 	case AUDIT_CLASSES:
@@ -202,6 +241,10 @@ static void figures(const struct audit_reading *r, enum audit_id id,
 		each("counter", "", r->unconfirmed_gauge, arg);
 		each("unconfirmed", "=", r->unconfirmed, arg);
 		each("dead", "+", r->unconfirmed_dead, arg);
+		break;
+	case AUDIT_SOURCES:
+		each("counts", "", r->sources[1].flows, arg);
+		each("counted", "=", r->counted.flows, arg);
 		break;
 	default:
 		break;

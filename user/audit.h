@@ -38,6 +38,7 @@
 	X(CLASSES, "classes", "invalid and untracked packets = the sum of their reasons")          \
 	X(FLOWS, "flows", "the count of flows that packets go by is that of the table")            \
 	X(UNCONFIRMED, "unconfirmed", "the count of unconfirmed flows is that of their map")       \
+	X(SOURCES, "sources", "the counts of flows by source are those of the flows that are counted") \
 	X(ENTRIES, "entries", "every entry is a live flow that nobody holds for good")             \
 	X(INDEX, "index", "every flow owns a slot of the index, which holds its key")              \
 	X(SLOTS, "slots", "every slot of the index is a flow's or free")                           \
@@ -78,16 +79,25 @@ enum audit_seen {
 
 enum audit_seen audit_compare(struct audit_range left, struct audit_range right);
 
+/* Flows counted for sources: how many, and a sum that is another if they are of other sources. */
+struct audit_counted {
+	uint64_t flows, mixed;
+};
+
+void audit_count(struct audit_counted *c, const struct ct_source *source, uint64_t flows);
+
 /* What one reading saw. */
 struct audit_reading {
 	struct ct_stats before, between, after; /* the table was counted, then the unconfirmed */
 	uint64_t flows_gauge, unconfirmed_gauge; /* state.flows, state.unconfirmed, when it was */
 	uint64_t flows, dying;                   /* entries: live; dead, and not yet deleted */
 	uint64_t unconfirmed, unconfirmed_dead;
+	struct audit_counted counted;    /* flows that say that they are */
+	struct audit_counted sources[2]; /* by the counts, before the table was counted and after */
 };
 
 /* The invariants that are equations of such figures are the first ones, up to this. */
-#define AUDIT_EQUATIONS (AUDIT_UNCONFIRMED + 1)
+#define AUDIT_EQUATIONS (AUDIT_SOURCES + 1)
 
 enum audit_seen audit_judge(const struct audit_reading *r, enum audit_id id);
 /* The equation with its figures, for eyes. */

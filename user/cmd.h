@@ -29,6 +29,7 @@ int cmd_save(struct instance *in, int argc, char **argv);
 int cmd_restore(struct instance *in, int argc, char **argv);
 int cmd_events(struct instance *in, int argc, char **argv);
 int cmd_stats(struct instance *in, int argc, char **argv);
+int cmd_top(struct instance *in, int argc, char **argv);
 int cmd_set(struct instance *in, int argc, char **argv);
 int cmd_show(struct instance *in, int argc, char **argv);
 

@@ -84,7 +84,7 @@ struct family {
 
 struct world {
 	const struct instance *in;
-	int stats, unconfirmed, cpus;
+	int stats, unconfirmed, sources, cpus;
 	void *per_cpu;
 	struct ct_state *state;
 	struct family family[2];
@@ -198,21 +198,21 @@ static int read_time(struct world *w)
 	return err;
 }
 
-typedef void each_fn(struct world *w, struct family *f, const void *key, const struct ct_entry *e);
+typedef void each_fn(struct world *w, struct family *f, const void *key, const void *value);
 
-/* Every entry of a hash map of entries, once each that was there all the time. 0 or -errno. */
-static int each_entry(struct world *w, struct family *f, int map, size_t key_size, each_fn *each)
+/* Every element of a hash map, once each that was there all the time. 0 or -errno. */
+static int each_element(struct world *w, struct family *f, int map, size_t key_size,
+			size_t value_size, each_fn *each)
 {
 	__u32 room = BATCH, n, from = 0, to = 0;
-	struct ct_entry *values = NULL;
 	bool first = true, last = false;
-	char *keys = NULL;
+	char *keys = NULL, *values = NULL;
 	int err = 0;
 
 	while (!last && !err) {
 		if (!keys) {
 			keys = malloc(room * key_size);
-			values = malloc(room * sizeof(*values));
+			values = malloc(room * value_size);
 			if (!keys || !values) {
 				err = -ENOMEM;
 				break;
@@ -232,7 +232,7 @@ static int each_entry(struct world *w, struct family *f, int map, size_t key_siz
 			err = last ? 0 : -errno;
 		}
 		for (__u32 i = 0; i < n && !err; i++)
-			each(w, f, keys + i * key_size, &values[i]);
+			each(w, f, keys + i * key_size, values + i * value_size);
 		from = to;
 		first = false;
 	}
@@ -279,9 +279,30 @@ static __u64 sweep_ticks(const struct world *w, const struct family *f)
 	return SWEEP_SECONDS * w->hz + f->used / SLICE_DUE * w->hz / 100;
 }
 
-static void count_entry(struct world *w, struct family *f, const void *key,
-			const struct ct_entry *e)
+/* The flow says that it is counted for its source. */
+static void count_counted(struct world *w, const struct family *f, const void *key,
+			  const struct ct_entry *e)
 {
+	struct ct_source source = { .family = f == &w->family[0] ? CT_IPV4 : CT_IPV6 };
+	int from = e->swapped & 1;
+
+	if (source.family == CT_IPV4) {
+		const struct ct_key4 *k = key;
+
+		source.addr.ip = k->addr[from];
+		source.zone = k->zone;
+	} else {
+		const struct ct_key6 *k = key;
+
+		memcpy(&source.addr, k->addr[from], sizeof(source.addr) / 2);
+		source.zone = k->zone;
+	}
+	audit_count(&w->r.counted, &source, 1);
+}
+
+static void count_entry(struct world *w, struct family *f, const void *key, const void *value)
+{
+	const struct ct_entry *e = value;
 	__u64 late = w->now > e->expires ? w->now - e->expires : 0;
 
 	if (!(e->word & CT_WORD_LIVE)) {
@@ -291,6 +312,8 @@ static void count_entry(struct world *w, struct family *f, const void *key,
 	}
 	w->r.flows++;
 	w->index_flows++;
+	if (e->status & CT_S_COUNTED)
+		count_counted(w, f, key, e);
 	if (is_odd(f, key, e))
 		suspect(f, ODD, key, e->word, e->slot);
 	if (w->now && late > w->latest)
@@ -303,9 +326,9 @@ static void count_entry(struct world *w, struct family *f, const void *key,
 		suspect(f, UNSLOTTED, key, e->word, e->slot);
 }
 
-static void count_unconfirmed(struct world *w, struct family *f, const void *key,
-			      const struct ct_entry *e)
+static void count_unconfirmed(struct world *w, struct family *f, const void *key, const void *value)
 {
+	const struct ct_entry *e = value;
 	__u64 age = w->now > e->start ? w->now - e->start : 0;
 
 	(void)f;
@@ -316,6 +339,14 @@ static void count_unconfirmed(struct world *w, struct family *f, const void *key
 		w->r.unconfirmed_dead++;
 	if (w->now && age > w->oldest)
 		w->oldest = age;
+}
+
+static void count_source(struct world *w, struct family *f, const void *key, const void *value)
+{
+	const __u64 *word = value;
+
+	/* The lower half, without the bit that is set while it is being deleted. */
+	audit_count(&w->r.sources[f == &w->family[1]], key, *word & INT32_MAX);
 }
 
 /* The slots of the index that have been taken ever, into memory. 0 or -errno. */
@@ -372,15 +403,21 @@ static int take_reading(struct world *w)
 	if (!err)
 		err = read_stats(w, &w->r.before);
 	w->r.flows_gauge = read_level(&w->state->flows);
+	if (!err)
+		err = each_element(w, &w->family[0], w->sources, sizeof(struct ct_source), 8,
+				   count_source);
 	for (int i = 0; i < 2 && !err; i++)
-		err = each_entry(w, &w->family[i], w->family[i].table, w->family[i].key_size,
-				 count_entry);
+		err = each_element(w, &w->family[i], w->family[i].table, w->family[i].key_size,
+				   sizeof(struct ct_entry), count_entry);
+	if (!err)
+		err = each_element(w, &w->family[1], w->sources, sizeof(struct ct_source), 8,
+				   count_source);
 	if (!err)
 		err = read_stats(w, &w->r.between);
 	w->r.unconfirmed_gauge = read_level(&w->state->unconfirmed);
 	if (!err)
-		err = each_entry(w, NULL, w->unconfirmed, sizeof(struct ct_tuple),
-				 count_unconfirmed);
+		err = each_element(w, NULL, w->unconfirmed, sizeof(struct ct_tuple),
+				   sizeof(struct ct_entry), count_unconfirmed);
 	if (!err)
 		err = read_stats(w, &w->r.after);
 	for (int i = 0; i < 2; i++)
@@ -829,7 +866,7 @@ static void check_leftovers(struct world *w)
 
 static void world_close(struct world *w)
 {
-	int fds[] = { w->stats,		  w->unconfirmed,     w->family[0].table,
+	int fds[] = { w->stats,		  w->unconfirmed,     w->sources,	  w->family[0].table,
 		      w->family[1].table, w->family[0].index, w->family[1].index };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -849,6 +886,7 @@ static bool world_open(struct world *w)
 {
 	w->stats = instance_fd(w->in, "stats");
 	w->unconfirmed = instance_fd(w->in, "unconfirmed");
+	w->sources = instance_fd(w->in, "sources");
 	w->family[0] = (struct family){ .name = "IPv4",
 					.key_size = sizeof(struct ct_key4),
 					.table = instance_fd(w->in, "ct4"),
@@ -862,7 +900,7 @@ static bool world_open(struct world *w)
 	w->cpus = libbpf_num_possible_cpus();
 	w->per_cpu = calloc(w->cpus > 0 ? (size_t)w->cpus : 1, sizeof(struct ct_stats));
 	w->state = mapped(w->in, "state", sizeof(*w->state));
-	return w->stats >= 0 && w->unconfirmed >= 0 && w->family[0].table >= 0 &&
+	return w->stats >= 0 && w->unconfirmed >= 0 && w->sources >= 0 && w->family[0].table >= 0 &&
 	       w->family[1].table >= 0 && w->family[0].index >= 0 && w->family[1].index >= 0 &&
 	       w->family[0].suspects && w->family[1].suspects && w->per_cpu && w->state;
 }

@@ -2,7 +2,6 @@
 /* stats: every counter, once or again and again with rates. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -343,16 +342,6 @@ static int show_stats(const struct sources *s, double interval, bool json)
 	return 0;
 }
 
-static bool parse_interval(const char *text, double *seconds)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)*text))
-		return false;
-	*seconds = strtod(text, &end);
-	return !*end && *seconds >= 0.1 && *seconds <= 86400;
-}
-
 int cmd_stats(struct instance *in, int argc, char **argv)
 {
 	unsigned int formats = 0;
@@ -365,7 +354,7 @@ int cmd_stats(struct instance *in, int argc, char **argv)
 	while ((id = opts_next(&o)) > 0) {
 		if (id == 'o' && out_parse(o.value, OUT_JSON, &formats))
 			return 2;
-		if (id == 'i' && !parse_interval(o.value, &interval))
+		if (id == 'i' && !seconds_parse(o.value, &interval))
 			return usage_error("not a number of seconds from 0.1 to 86400",
 					   "--interval %s", o.value);
 	}

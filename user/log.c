@@ -8,6 +8,7 @@
 
 int log_verbose;
 bool log_json;
+void (*log_prepare)(void);
 
 static const char *command;
 
@@ -22,6 +23,8 @@ void log_command(const char *name)
  */
 static void put_line(const char *text)
 {
+	if (log_prepare)
+		log_prepare();
 	fflush(stdout);
 	fprintf(stderr, "ctloader: %s%s%s\n", command ? command : "", command ? ": " : "", text);
 }

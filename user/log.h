@@ -11,6 +11,8 @@ void log_command(const char *name);
 extern int log_verbose;
 /* With -o json an error is also an object on standard output. */
 extern bool log_json;
+/* Called before each message, by whoever has taken the terminal, to give it back. NULL: nobody. */
+extern void (*log_prepare)(void);
 
 /*
  * Report an error: "ctloader: COMMAND: WHAT: WHY (TODO)". `todo` may be NULL. `why` and `todo` are

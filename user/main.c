@@ -67,6 +67,9 @@ static const struct command {
 	  "[-e TYPE,...] [FILTER] [-n COUNT] [-b SIZE] [--sync] [--reliable [--backlog N]] [-o LIST]",
 	  "Follow what happens to flows." },
 	{ "stats", cmd_stats, true, TO_LOOK, "[--interval SECONDS] [-o json]", "Show the counters." },
+	{ "top", cmd_top, true, TO_LOOK,
+	  "[--by WHAT] [FILTER] [-n ROWS] [--interval SECONDS] [--once] [-o json]",
+	  "Show who fills the table." },
 	{ "set", cmd_set, false, TO_LOOK, "KEY=VALUE... [-o json]", "Change settings, in force at once." },
 	{ "show", cmd_show, true, TO_LOOK, "[KEY...] [-o json]", "Show settings." },
 };

@@ -283,6 +283,7 @@ void object_set_max(struct ct_bpf *skel, uint32_t max)
 	bpf_map__set_max_entries(skel->maps.index6, max);
 	bpf_map__set_max_entries(skel->maps.free4, max);
 	bpf_map__set_max_entries(skel->maps.free6, max);
+	bpf_map__set_max_entries(skel->maps.sources, max);
 }
 
 struct ct_bpf *object_open(void)

@@ -275,6 +275,16 @@ bool size_parse(const char *text, uint64_t *bytes)
 	return true;
 }
 
+bool seconds_parse(const char *text, double *seconds)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	*seconds = strtod(text, &end);
+	return !*end && *seconds >= 0.1 && *seconds <= 86400;
+}
+
 /* Levenshtein's distance; words longer than the row are far from everything. */
 static unsigned int distance(const char *a, const char *b)
 {

@@ -81,6 +81,8 @@ int opts_no_arguments(const struct opts *o);
 bool number_parse(const char *text, uint64_t least, uint64_t most, uint64_t *value);
 /* A size in bytes, with an optional k, M or G (binary). */
 bool size_parse(const char *text, uint64_t *bytes);
+/* An interval in seconds, 0.1 to 86400, with decimals or without. */
+bool seconds_parse(const char *text, double *seconds);
 
 /*
  * "did you mean": offer candidates one by one; `best` is the nearest that is near enough to be a

@@ -39,6 +39,8 @@
 /* The table: shared or made anew together. */
 static const char *const table_maps[] = { "ct4",   "ct6",   "index4", "index6",
 					  "free4", "free6", "state" };
+/* Shared if the table is: its flows say whether they are counted there. */
+static const char *const table_counts[] = { "sources" };
 /* Shared, or this is no instance that we understand. */
 static const char *const constant_maps[] = { "epoch", "secrets", "listeners", "listener_state" };
 /* Each set of programs has its own: so an old `in` never calls a new `confirm`, but through a policy. */
@@ -813,7 +815,8 @@ static int share_maps(struct replacement *r)
 	bpf_object__for_each_map(map, r->obj) {
 		const char *name = object_pin_name(map);
 
-		if (!name || IS_IN(name, own_maps) || (r->table && IS_IN(name, table_maps)))
+		if (!name || IS_IN(name, own_maps) ||
+		    (r->table && (IS_IN(name, table_maps) || IS_IN(name, table_counts))))
 			continue;
 		ret = share(r, map, true);
 		if (ret < 0)

@@ -208,6 +208,17 @@ test_broken_unconfirmed() {
 	run ctl detach --all
 }
 
+# A count of a source's flows that is too high.
+test_broken_sources() {
+	run ctl attach ra rb
+	run ctl set max_unassured_per_source=10
+	in_a traffic flows 10.0.2.1 9 100 0.02 >/dev/null
+	sound "with flows that are counted"
+	put sources "$(element sources | change value 0 0x07)"
+	broken sources 'counts 7 = counted 2'
+	run ctl detach --all
+}
+
 # counter ARRAY INDEX: add one to it, on every CPU, where all counters are zero.
 counter() {
 	local value n i words=''

@@ -8,9 +8,9 @@
 # shellcheck source=tests/tools/more.sh
 source "$TOP/tests/tools/more.sh"
 
-COMMANDS="attach detach status audit list get count delete update create flush save restore events stats set show"
+COMMANDS="attach detach status audit list get count delete update create flush save restore events stats top set show"
 # What needs an instance and takes no arguments that could be wrong.
-READERS="status list count flush events stats show"
+READERS="status list count flush events stats top show"
 
 setup() { topo_up; }
 
@@ -44,7 +44,7 @@ test_unknown_option() {
 # Commands that take no arguments say so; those that need some say which.
 test_arguments() {
 	local c
-	for c in status audit list get count delete update create events stats; do
+	for c in status audit list get count delete update create events stats top; do
 		refuses 2 "$c: ra" 'takes no arguments' "$c" ra
 	done
 	refuses 2 'flush: ra' 'takes no filter' flush ra
@@ -81,6 +81,12 @@ test_bad_values() {
 	done
 	for value in 0 x -1 0.01 1e9; do
 		refuses 2 "stats: --interval $value" 'number of seconds' stats --interval "$value"
+		refuses 2 "top: --interval $value" 'number of seconds' top --interval "$value"
+	done
+	refuses 2 'top: --by source' 'it is src, dst, port or flow' top --by source
+	for value in 0 129 -1 x; do
+		refuses 2 "top: --prefix $value" 'not a number of bits from 1 to 128' top --prefix "$value"
+		[[ $value == 129 ]] || refuses 2 "top: --rows $value" 'not a number from' top -n "$value"
 	done
 	refuses 2 'events: -e foo' 'there is new, update, destroy' events -e foo
 	refuses 2 'events: -e foo' 'there is new, update, destroy' events -e new,foo
@@ -396,6 +402,77 @@ test_text() {
 	want_eq "$(ctl count -p udp --dport 7)" 1 "count"
 	want_match "$(ctl flush)" 'emptied: [0-9]+ flows' "flush"
 	want_eq "$(ctl count)" 0 "count after flush"
+	run ctl detach --all
+}
+
+# `top` sums up by what it is asked for, once or again and again; in JSON an object for each look.
+test_top() {
+	local n
+	run ctl attach ra rb
+	run ctl top --once
+	want_eq "$(wc -l <<<"$OUT")" 2 "lines of an empty table: $OUT"
+	serve echo in_b traffic udp-echo 7
+	run in_a traffic udp-send 10.0.2.1 7 3 1000
+	run in_a traffic udp-send fd00:2::1 7 1 1000
+	in_a traffic flows 10.0.2.1 9 1000 0.05 >/dev/null
+	n=$(ctl count -f ipv4)
+	run ctl top --once --by src -f ipv4
+	want_match "${OUT%%$'\n'*}" "^$(ctl count) flows of [0-9]+ \([0-9.]+%\): [0-9]+ unreplied, 0 assured; 2 sources$" \
+		"heading"
+	want_match "$OUT" $'\n'"10\.64\.0\.1 +$((n - 1)) +$((n - 1)) +0 +[0-9.]+% .*"$'\n'"10\.0\.1\.1 +1 +0 +0 +" "rows"
+	run ctl top --once -o json --by port -n 1
+	want_eq "$(jq -c '[.by, .flows, .keys > 1, (.top | length), (.top[0] | .proto, .port, .flows)]' <<<"$OUT")" \
+		"[\"port\",$(ctl count),true,1,\"udp\",9,$((n - 1))]" "by port"
+	want_keys "$OUT" . time interval by flows max unreplied assured keys top
+	want_keys "$OUT" '.top[0]' flows unreplied assured share packets_per_second bytes_per_second
+	run ctl top --once -o json --by flow -d 10.0.2.1 -p udp --dport 7
+	want_eq "$(jq -c '[.top[0].flow.original | .dst, .dport, .packets]' <<<"$OUT")" '["10.0.2.1",7,3]' "by flow"
+	want_eq "$(ctl top --once -o json --prefix 64 -f ipv6 -p udp | jq -c '[.top[].src]')" '["fd00:1::/64"]' "prefix"
+	want_eq "$(ctl top --once -o json --by dst -f ipv6 -p udp | jq -c '[.top[].dst]')" '["fd00:2::1"]' "by dst"
+	# Again and again: rates are those between two looks. It ends when nobody reads.
+	start stream in_a traffic udp-stream 10.0.2.1 7 500
+	ctl top --by dst -d 10.0.2.1 -i 0.5 -o json | head -n 3 >"$T/looks"
+	want_eq "$(jq -s -c '[length, .[0].interval, (.[2].interval | . >= 0.4 and . < 0.7)]' <"$T/looks")" \
+		'[3,0,true]' "looks"
+	want_eq "$(jq -s '.[2].top[0].packets_per_second | . > 700 and . < 1100' <"$T/looks")" true \
+		"rate of 500 requests and answers a second: $(<"$T/looks")"
+	stop stream
+	run ctl detach --all
+}
+
+# on_terminal KEY: top on one of 6 lines and 30 columns, until a table has been drawn, and then KEY. What it
+# wrote is in $T/screen; at its end, how it ended and whether the terminal shows what is typed.
+on_terminal() {
+	# shellcheck disable=SC2016 # for the shell within
+	local shell='trap : INT; stty rows 6 cols 30; "$0" --netns "$1" top -i 0.1
+		echo "left with $?, $(stty -a | grep -ow -- "-*echo")"'
+	mkfifo "$T/keys"
+	start terminal sh -c "script -qfec \"bash -c '\$0' '\$1' '\$2'\" /dev/null <'$T/keys' >'$T/screen'" \
+		"$shell" "$CTLOADER" "$NS_R"
+	exec {keys}>"$T/keys"
+	wait_for 5 grep -q '10\.64\.0\.1' "$T/screen"
+	printf '%b' "$1" >&"$keys"
+	finish terminal 5
+	exec {keys}>&-
+	rm "$T/keys"
+	tr -d '\r' <"$T/screen" >"$T/screen.text"
+}
+
+# On a terminal it is drawn in place, in the size of the window, until q is pressed; then the terminal is as
+# it was, and so it is after ^C.
+test_top_on_a_terminal() {
+	local line keys=
+	need script
+	run ctl attach ra rb
+	in_a traffic flows 10.0.2.1 9 1000 0.05 >/dev/null
+	on_terminal q
+	want_match "$(<"$T/screen.text")" $'^\033\\[\\?1049h\033\\[\\?25l\033\\[H.*\033\\[J\033\\[\\?25h\033\\[\\?1049lleft with 0, echo$' \
+		"the screen, and q"
+	while read -r line; do
+		want_num ${#line} -le 30 "columns of '$line'"
+	done < <(sed -n 's/\x1b\[K$//;s/^\(\x1b\[[?0-9]*[A-Za-z]\)*//;p' "$T/screen.text" | grep -v left)
+	on_terminal '\003'
+	want_match "$(<"$T/screen.text")" $'\033\\[\\?25h\033\\[\\?1049l.*left with 130, echo$' "the screen, and ^C"
 	run ctl detach --all
 }
 

@@ -7,7 +7,7 @@
 # flows are tracked at tc (by clsact: it has no TCX) and at XDP. (libxdp's chain takes a minute: `make check-kernels` has it.)
 test_debian_12() {
 	local code=0
-	LIMIT=380 "$TOP/tests/kernels.sh" -k linux-image-amd64 prog/stages.c prog/adopt.c \
+	LIMIT=380 "$TOP/tests/kernels.sh" -k linux-image-amd64 prog/stages.c prog/adopt.c prog/evict.c:waiting_among_answered_xdp prog/source.c:ends_xdp \
 		netns/flows.sh:test_behind_vlan >"$T/said" 2>&1 || code=$?
 	cat "$T/said"
 	((code != 4)) || skip "$(sed -n 's/^missing: //p' "$T/said")"

@@ -66,7 +66,7 @@ test_capabilities() {
 	want_detached
 	run with_caps 'bpf net_admin perfmon' attach ra rb
 	in_a ping -c 1 -W 2 -q 10.0.2.1 >/dev/null
-	for command in list count show stats status 'get -p icmp -s 10.0.1.1 -d 10.0.2.1 --icmp-type 8 --icmp-id 0'; do
+	for command in list count show stats status 'top --once' 'get -p icmp -s 10.0.1.1 -d 10.0.2.1 --icmp-type 8 --icmp-id 0'; do
 		# shellcheck disable=SC2086 # words
 		capture with_caps '' $command
 		want_no_match "$ERR" 'permission|permitted' "$command"
@@ -365,11 +365,12 @@ test_group() {
 	member /proc/self/fd/5 save - 2>/dev/null >"$T/saved"
 	run root restore -o json - <"$T/saved"
 	want_eq "$OUT" '{"restored":0,"existing":4,"expired":0}' "what a member saved"
+	want_eq "$(member /proc/self/fd/5 top --once -o json | jq .flows)" 4 "flows of top"
 	refused 'get: icmp src=10.0.1.1 dst=10.0.2.1 type=8 code=0 id=0' 'no such flow' \
 		member /proc/self/fd/5 get -p icmp -s 10.0.1.1 -d 10.0.2.1 --icmp-type 8 --icmp-id 0
 
 	no_change_for member 'permission denied: your group may read it, and no more \(run as root\)'
-	for command in list count status stats show; do
+	for command in list count status stats top show; do
 		refused "$command: table" "permission denied \(run as root, or be in the group of 'attach" \
 			stranger /proc/self/fd/5 "$command"
 	done

@@ -314,6 +314,55 @@ TEST(past_their_time)
 	WANT_SOUND();
 }
 
+// A flood that is answered fills the table with answered flows. A new one that waits for its answer is the only
+// one without: it is not the next to go for that, but has its time like all others.
+CONVERSATION(waiting_among_answered)
+{
+	set_knob(CT_K_MAX, 600);
+	for (unsigned int i = 0; i < 600; i++)
+		replied(i);
+	unreplied(1000);
+	for (unsigned int i = 2000; i < 2400; i++) {
+		replied(i);
+		CHECK(there(1000));
+		CHECK(!there(i - 1999));
+		CHECK(there(i - 1998));
+	}
+	CHECK_EQ(counter(CT_C_UNTRACKED_FULL), 0);
+	CHECK_EQ(counter(CT_C_EVICTED), 401);
+}
+
+// When a whole round has found nobody who may go, the next ones in the same tick look around a little only: else
+// each packet of a flood would go round. A tick later one looks far again.
+TEST(nobody_again)
+{
+	world_begin(XDP);
+	talk_begin(XDP, false);
+	set_knob(CT_K_MAX, 900);
+	for (unsigned int n = 0; n < 899; n++)
+		assured(n);
+	unreplied(899); /* in the last place, while the hand is at the first */
+	set_knob(CT_K_MAX, 1000);
+	flow(899);
+	REPLY(SYN | ACK);
+	ORIG(ACK);
+	set_knob(CT_K_MAX, 900);
+	unreplied(1000);
+	CHECK(!there(1000));
+	set_knob(CT_K_MAX, 1000);
+	unreplied(1001); /* in place 900 */
+	set_knob(CT_K_MAX, 901);
+	unreplied(1002);
+	CHECK(!there(1002));
+	CHECK(there(1001));
+	CHECK_EQ(counter(CT_C_UNTRACKED_FULL), 2);
+	LATER_TICKS(1);
+	unreplied(1003);
+	CHECK(there(1003));
+	CHECK(!there(1001));
+	WANT_SOUND();
+}
+
 // A flood of new flows with answered ones among them: these stay, and the limit holds all the time.
 TEST(flood)
 {

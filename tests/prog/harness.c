@@ -93,6 +93,7 @@ static void world_open(void)
 	bpf_map__set_max_entries(skel->maps.index6, world_size);
 	bpf_map__set_max_entries(skel->maps.free4, world_size);
 	bpf_map__set_max_entries(skel->maps.free6, world_size);
+	bpf_map__set_max_entries(skel->maps.sources, 2 * world_size);
 	bpf_object__for_each_program (prog, skel->obj)
 		bpf_program__set_expected_attach_type(prog, 0);
 	for (int i = 0; i < 11; i++)
@@ -211,6 +212,7 @@ void world_begin(enum hook hook)
 	delete_all(skel->maps.ct6);
 	delete_all(skel->maps.unconfirmed);
 	delete_all(skel->maps.fragments);
+	delete_all(skel->maps.sources);
 	zero_array(skel->maps.index4,
 		   old.next_slot[0] < world_size ? old.next_slot[0] : world_size);
 	zero_array(skel->maps.index6,
@@ -222,6 +224,7 @@ void world_begin(enum hook hook)
 	zero_array(skel->maps.listener_state, 1);
 	zero_array(skel->maps.ifaces, 64);
 	put_state(&st);
+	memset(skel->bss->ct_barren, 0, sizeof(skel->bss->ct_barren));
 	default_settings();
 	for (int h = XDP; h <= INGRESS; h++) {
 		put_stage(h, CT_STAGE_CONFIRM, stage_prog(h, CT_STAGE_CONFIRM));
@@ -600,6 +603,28 @@ size_t fragment_elements(void)
 	return elements(skel->maps.fragments);
 }
 
+size_t source_elements(void)
+{
+	return elements(skel->maps.sources);
+}
+
+static struct ct_source source_of(const struct ct_tuple *original)
+{
+	struct ct_source source = { .zone = original->zone, .family = original->family };
+
+	memcpy(&source.addr, &original->src, original->family == CT_IPV6 ? 8 : 4);
+	return source;
+}
+
+__u32 source_count(const struct ct_tuple *original)
+{
+	struct ct_source source = source_of(original);
+	__u64 word = 0;
+
+	bpf_map_lookup_elem(map_fd(skel->maps.sources), &source, &word);
+	return (__u32)word;
+}
+
 void put_unconfirmed(const struct ct_tuple *tuple, const struct ct_entry *e)
 {
 	put(skel->maps.unconfirmed, tuple, e);
@@ -976,6 +1001,56 @@ static const char *table_broken(const struct bpf_map *map, const struct bpf_map 
 	return wrong;
 }
 
+static struct ct_source counted[1 << 16];
+
+/* The sources of a family's flows that are counted, behind the `n` that are there. */
+static size_t counted_of(const struct bpf_map *map, size_t n)
+{
+	__u8 key[64], next[64];
+	int err = bpf_map_get_next_key(map_fd(map), NULL, next);
+	struct ct_tuple original;
+	struct ct_entry e;
+
+	for (; !err; err = bpf_map_get_next_key(map_fd(map), key, next)) {
+		memcpy(key, next, bpf_map__key_size(map));
+		if (bpf_map_lookup_elem(map_fd(map), key, &e) || !(e.status & CT_S_COUNTED))
+			continue;
+		if (map == skel->maps.ct4)
+			ct_tuple_of_key4(&original, (void *)key, e.swapped & 1);
+		else
+			ct_tuple_of_key6(&original, (void *)key, e.swapped & 1);
+		if (n < sizeof(counted) / sizeof(counted[0]))
+			counted[n++] = source_of(&original);
+	}
+	return n;
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ct_source));
+}
+
+/* Every source has as many flows as say that they are counted, and there is none without. */
+static const char *sources_broken(void)
+{
+	size_t n = counted_of(skel->maps.ct6, counted_of(skel->maps.ct4, 0)), sources = 0, at;
+
+	qsort(counted, n, sizeof(counted[0]), compare_sources);
+	for (size_t i = 0; i < n; i = at) {
+		__u64 word = 0;
+
+		for (at = i; at < n && !compare_sources(&counted[at], &counted[i]); at++)
+			;
+		sources++;
+		if (bpf_map_lookup_elem(map_fd(skel->maps.sources), &counted[i], &word) ||
+		    (__u32)word != at - i)
+			return broken("a source has %zu flows, but %x is the count", at - i, (__u32)word);
+	}
+	if (source_elements() != sources)
+		return broken("%zu sources are counted, and %zu have flows", source_elements(), sources);
+	return NULL;
+}
+
 const char *world_broken(void)
 {
 	struct ct_state st = get_state();
@@ -987,7 +1062,7 @@ const char *world_broken(void)
 	if (!wrong)
 		wrong = table_broken(skel->maps.ct6, skel->maps.index6, skel->maps.free6,
 				     st.next_slot[1]);
-	return wrong;
+	return wrong ? wrong : sources_broken();
 }
 
 /* --- conversations --------------------------------------------------------------------------- */

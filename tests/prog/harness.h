@@ -119,6 +119,9 @@ size_t dump(struct ct_flow *flows, size_t max);
 size_t table_elements(void);
 size_t unconfirmed_elements(void);
 size_t fragment_elements(void); /* datagrams of which something is missing */
+size_t source_elements(void);
+/* The flows that are counted for the source of this flow. */
+__u32 source_count(const struct ct_tuple *original);
 /* The entry as it is in the map, owned or not. */
 int raw_get(const struct ct_tuple *tuple, struct ct_entry *e);
 int raw_put(const struct ct_tuple *tuple, const struct ct_entry *e);

@@ -357,6 +357,17 @@ static void full(__u32 drop)
 	WANT_FLOWS(1);
 }
 
+static void max_unassured_per_source(__u32 most)
+{
+	change();
+	ORIG(SYN);
+	talk.aport++;
+	ORIG(SYN);
+	WANT_CLASS(NEW, PASS);
+	WANT_FLOWS(most ? 1 : 2);
+	CHECK_EQ(counter(CT_C_UNTRACKED_SOURCE), most);
+}
+
 static void checksum(__u32 on)
 {
 	struct pkt_desc d = talk_desc(CT_ORIGINAL, &(struct pkt_desc){ .tcp_flags = SYN });
@@ -405,6 +416,7 @@ static const struct knob_row {
 	[CT_K_FULL] = { full, { 0, 1 } },
 	[CT_K_CHECKSUM] = { checksum, { 0, 1 } },
 	[CT_K_FRAG_EARLY] = { frag_early, { 0, 1 } },
+	[CT_K_MAX_UNASSURED_PER_SOURCE] = { max_unassured_per_source, { 0, 1 } },
 	[CT_K_LOG_INVALID] = { log_invalid, { 0, IPPROTO_TCP } },
 };
 

@@ -13,7 +13,7 @@ tool() {
 		naive) tool_linked "$name" ;;
 		pinned) tool_plain "$name" -I"$TOP/include" -lbpf -lelf -lz ;;
 		poke) tool_plain "$name" -lbpf -lelf -lz ;;
-		events | wire | stacks | weather | fault) tool_plain "$name" ;;
+		events | wire | stacks | weather | fault | flood | honest) tool_plain "$name" ;;
 		readers | tcx) tool_plain "$name" -lbpf ;;
 		*) tool_bpf "$name" ;;
 		esac

@@ -157,6 +157,43 @@ TEST(under_load_unconfirmed)
 	CHECK_STR(broken(&r), "created unconfirmed");
 }
 
+// Counts by source: as many flows as say so, and of the same sources; while flows come and go nobody can tell.
+TEST(sources)
+{
+	const struct ct_source a = { .addr.ip = 1, .family = CT_IPV4 }, b = { .addr.ip = 2, .family = CT_IPV4 };
+	struct audit_reading r = sound(), load;
+
+	for (int i = 0; i < 2; i++) {
+		audit_count(&r.sources[i], &a, 3);
+		audit_count(&r.sources[i], &b, 1);
+	}
+	for (int i = 0; i < 3; i++)
+		audit_count(&r.counted, &a, 1);
+	CHECK_STR(broken(&r), "sources");
+	CHECK_EQ(audit_judge(&r, AUDIT_SOURCES), AUDIT_MORE);
+	audit_count(&r.counted, &b, 1);
+	CHECK_STR(broken(&r), "");
+	CHECK_EQ(audit_judge(&r, AUDIT_SOURCES), AUDIT_EQUAL);
+	load = r;
+	audit_count(&load.counted, &b, 1);
+	CHECK_EQ(audit_judge(&load, AUDIT_SOURCES), AUDIT_LESS);
+	/* A flow came meanwhile, or one went, or was counted out. */
+	load.between.counters.confirmed++;
+	CHECK_EQ(audit_judge(&load, AUDIT_SOURCES), AUDIT_OVERLAP);
+	load.between.counters.confirmed--;
+	load.between.counters.destroyed++;
+	CHECK_EQ(audit_judge(&load, AUDIT_SOURCES), AUDIT_OVERLAP);
+	load.between.counters.destroyed--;
+	audit_count(&load.sources[1], &a, -1ULL);
+	CHECK_EQ(audit_judge(&load, AUDIT_SOURCES), AUDIT_OVERLAP);
+	/* The sum is right, and one of them too high. */
+	load = r;
+	load.counted = (struct audit_counted){};
+	audit_count(&load.counted, &a, 2);
+	audit_count(&load.counted, &b, 2);
+	CHECK_STR(broken(&load), "sources");
+}
+
 // Counters wrap: what has just done so is no less equal.
 TEST(wrapped)
 {
