@@ -497,6 +497,7 @@ static __always_inline int ct_ctl_do_request(struct __sk_buff *skb, bool change)
 		return ct_ctl_change_one(skb, m);
 	if (!ct_ctl_walk_begin(&walk, m))
 		return CT_ENOSPC;
+	walk.looked = READ_ONCE(ct_zero); /* a known one is known for ever to verifiers before 6.7 */
 	if (!change) {
 		walk.all = m->full != 0;
 		walk.limit = r->action == CT_ACTION_DUMP ? CT_DUMP_FLOWS : ~0U;
@@ -553,6 +554,18 @@ static __always_inline bool ct_ctl_make_way(struct ct_pkt *pkt)
 	return false;
 }
 
+/* It counts for its source as any other, but is not refused for that: somebody wants it. */
+static __always_inline void ct_ctl_count_in(struct ct_pkt *pkt, const struct ct_settings *s)
+{
+	__u32 flags = pkt->flags;
+
+	if (s->knob.max_unassured_per_source && !(pkt->entry.status & CT_S_ASSURED))
+		pkt->entry.status |= CT_S_COUNTED;
+	pkt->flags |= CT_PKT_ADOPTED;
+	ct_table_count_in(CT_REC_CTL);
+	pkt->flags = flags;
+}
+
 /* Put the flow of the message into the table. 0, CT_EEXIST, CT_ENOSPC. */
 static __always_inline int ct_ctl_do_create(struct __sk_buff *skb)
 {
@@ -575,10 +588,13 @@ static __always_inline int ct_ctl_do_create(struct __sk_buff *skb)
 	ct_ctl_fill(&pkt->entry, m, pkt->original.proto, s, pkt->now);
 	pkt->entry.swapped = pkt->swapped;
 
+	ct_ctl_count_in(pkt, s);
 	for (int i = 0; i < 4 && err == -CT_EEXIST && ct_ctl_make_way(pkt); i++)
 		err = ct_table_insert(CT_REC_CTL);
-	if (err)
+	if (err) {
+		ct_table_count_back(CT_REC_CTL);
 		return -err;
+	}
 	ct_count_many(CT_C_CREATED, 1);
 	ct_count_many(CT_C_CONFIRMED, 1);
 	ct_event(CT_EV_NEW, CT_END_NONE, &pkt->original, &pkt->entry, pkt->now);
@@ -778,9 +794,12 @@ static __always_inline int ct_ctl_begin_again(struct ct_pkt *pkt)
 	pkt->entry.status &= CT_S_SEEN_REPLY | CT_S_ASSURED;
 	pkt->entry.status |= CT_S_CONFIRMED;
 	ct_ctl_forget_windows(&pkt->entry, pkt->original.proto);
+	ct_ctl_count_in(pkt, s);
 	err = ct_table_insert(CT_REC_CTL);
-	if (err)
+	if (err) {
+		ct_table_count_back(CT_REC_CTL);
 		return err;
+	}
 	ct_count_many(CT_C_CREATED, 1);
 	ct_count_many(CT_C_CONFIRMED, 1);
 	ct_event(CT_EV_NEW, CT_END_NONE, &pkt->original, &pkt->entry, pkt->now);

@@ -101,8 +101,8 @@ struct {
 
 /*
  * Flows that are not assured, by source, while that is limited. Touched by source.h alone, which argues
- * its concurrency. No more elements than flows, so sized by the loader likewise; memory is taken as
- * they come, for the limit is off at most times.
+ * its concurrency. Sized by the loader: a quarter as many as flows, for the buckets are taken whether the
+ * limit is on or not; elements are as they come.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -90,7 +90,7 @@ static __always_inline void ct_show_flow(struct ct_pkt *pkt, const struct ct_ent
 {
 	pkt->pub.dir = dir;
 	pkt->pub.state = e->state;
-	pkt->pub.status = e->status;
+	pkt->pub.status = e->status & ~CT_S_INTERNAL;
 	pkt->pub.mark = e->mark;
 }
 

@@ -12,7 +12,8 @@
  * The counts
  * ----------
  * `sources` is a hash map, not an LRU, which would forget the worst sources' counts when there are many.
- * It can't overflow: each element is there for a flow. An element's word is
+ * Each element is there for a flow. When so many sources have flows that it is full, those that are in it
+ * are limited, and others are not. An element's word is
  *
  *	hash of the key << 32 | CT_SOURCE_DEAD | flows
  *
@@ -26,7 +27,7 @@
  *     next one of that source comes in there.
  *
  * Who finds a DEAD element waits a little for its deletion, on another CPU; then, or when there is no
- * memory, he goes in uncounted: a source that has just had no flow left is not one that floods.
+ * memory or no room, he goes in uncounted: a source that has just had no flow left is not one that floods.
  */
 #ifndef SOURCE_H
 #define SOURCE_H

@@ -59,7 +59,7 @@ static __always_inline void ct_count_end(enum ct_end end)
 	__sync_fetch_and_add(&CT_END_OF(s)[end], 1);
 	__sync_fetch_and_add(&s->counters.destroyed, 1);
 	if (end == CT_END_EVICTED)
-		s->counters.evicted++;
+		__sync_fetch_and_add(&s->counters.evicted, 1);
 }
 
 #endif

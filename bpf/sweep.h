@@ -120,7 +120,8 @@ static __always_inline void ct_sweep_the_unconfirmed(struct ct_state *st, __u64 
 	 * next walk counts.
 	 */
 	seen = sweep.left + sweep.swept;
-	if ((__s64)(before - seen - gone) > 0)
+	/* After an upgrade others take them out, and count these elsewhere: the next set's sweep will see. */
+	if ((__s64)(before - seen - gone) > 0 && !ct_superseded())
 		lost = before - seen - gone;
 	__sync_fetch_and_sub(&st->unconfirmed, lost);
 	ct_count_many(CT_C_LOST_UNCONFIRMED, lost);

@@ -438,6 +438,7 @@ struct ct_eviction {
 	__u32 used;
 	__u32 replied; /* the slot of that one, + 1; 0: none has been seen */
 	__u32 now_seconds;
+	__u32 began; /* where the hand was */
 };
 
 /* Destroy the flow of a slot, if it is what is wanted, to make room. 1 if it went. */
@@ -449,12 +450,17 @@ static __always_inline __u32 ct_evict_one(__u32 engine, __u32 slot, enum ct_slot
 	return s ? ct_slot_destroy(engine, slot, want, end, ct_now(), s->hz) : 0;
 }
 
-/* No unreplied flow has been found near the first replied one: it goes, if it may. */
+/*
+ * No unreplied flow has been found near the first replied one: it goes, if it may; and if it is still there:
+ * another CPU may have taken it meanwhile, and in its slot is the newest flow of all.
+ */
 static __always_inline void ct_evict_replied(struct ct_eviction *ev)
 {
 	__u32 slot = ev->replied - 1;
 
 	ev->replied = 0;
+	if (ct_hint_read(ev->engine, slot) >> 6 != CT_HINT_REPLIED)
+		return;
 	ev->done = ct_evict_one(ev->engine, slot, CT_WANT_EVICTABLE, CT_END_EVICTED);
 	if (ev->done)
 		ev->at = slot + 1;
@@ -522,12 +528,14 @@ ct_global int ct_evict(__u32 engine, __u32 take, __u64 now, __u32 hz)
 	ev.at = READ_ONCE(*ct_of(st->hand, engine));
 	if (ev.at >= ev.used)
 		ev.at = 0;
+	ev.began = ev.at;
 	ev.replied = READ_ONCE(ct_zero);
 	ev.since = ev.replied;
 	ev.done = ev.replied;
 	if (READ_ONCE(*ct_of(ct_barren, engine)) == (__u32)now)
 		look = CT_EVICT_GLANCE;
-	bpf_loop(ev.used < look ? ev.used : look, ct_evict_slot, &ev, 0);
+	/* Some rounds of a small table, for a replied one that can't be had. */
+	bpf_loop(ev.used < look / 8 ? ev.used * 4 + CT_EVICT_PREFER : look, ct_evict_slot, &ev, 0);
 	if (!ev.done && ev.replied) {
 		ev.at = ev.replied - 1;
 		if (ev.take)
@@ -536,8 +544,8 @@ ct_global int ct_evict(__u32 engine, __u32 take, __u64 now, __u32 hz)
 	st = ct_state(); /* once more: there is no room on the stack to keep it */
 	if (!st)
 		return 0;
-	/* Two CPUs that evict at once may set the hand back: they look at some slots twice. */
-	WRITE_ONCE(*ct_of(st->hand, ev.engine), ev.at);
+	/* Unless another CPU has moved it: behind it are the newest flows. */
+	__sync_val_compare_and_swap(ct_of(st->hand, ev.engine), ev.began, ev.at);
 	if (!ev.done && !ev.replied)
 		WRITE_ONCE(*ct_of(ct_barren, ev.engine), (__u32)now);
 	return ev.done;
@@ -699,11 +707,13 @@ static __always_inline int ct_unconfirmed_insert(struct ct_pkt *pkt)
 static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 {
 	struct ct_state *st = ct_state();
+	long err;
 
 	if (st)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
 	__sync_fetch_and_add(&ct_unconfirmed_gone, 1);
-	if (bpf_map_delete_elem(&unconfirmed, t) && st)
+	err = bpf_map_delete_elem(&unconfirmed, t);
+	if (err && err != -CT_ENOENT && st) /* not if the LRU has pushed it out */
 		__sync_fetch_and_add(&st->unconfirmed, 1);
 }
 

@@ -63,6 +63,7 @@ enum ct_status {
 #define CT_S_ADOPTED (1 << 11)
 /* And another: the flow is among those that `sources` counts for its source (source.h). */
 #define CT_S_COUNTED (1 << 12)
+#define CT_S_INTERNAL (CT_S_ADOPTED | CT_S_COUNTED)
 
 /* Address families as conntrack(8) prints them: "ipv4     2", "ipv6     10". */
 #define CT_IPV4 2

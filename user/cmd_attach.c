@@ -516,7 +516,10 @@ static int detach(struct instance *in, struct hookings *hs, bool last, bool keep
 	struct ct_epoch e;
 	int code, life;
 
-	if (instance_epoch(in, &e) || change_begin(in))
+	code = instance_epoch(in, &e);
+	if (code)
+		return fail(strerror(-code), NULL, "%s/epoch", in->dir);
+	if (change_begin(in))
 		return 1;
 	if (hookings_mark(hs, CT_IF_LEAVING))
 		return 1;

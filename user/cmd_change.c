@@ -136,25 +136,31 @@ static long change_one(struct table *t, const struct ct_tuple *tuple, const stru
 	return err == -ENOENT ? 0 : err ? err : 1;
 }
 
+struct changing {
+	struct table t;
+	const struct ct_request *r;
+};
+
+static long change_flows(void *arg)
+{
+	struct changing *c = arg;
+	struct ct_tuple tuple;
+
+	return filter_is_tuple(&c->r->filter, &tuple) ? change_one(&c->t, &tuple, c->r) :
+							table_change(&c->t, c->r, CT_END_DELETED);
+}
+
 static int change(struct instance *in, const struct wanted *w, const char *done)
 {
-	const struct ct_request *r = &w->request;
-	struct ct_tuple tuple;
-	struct table t;
+	struct changing c = { .r = &w->request };
 	long n;
 
-	if (open_table(&t, in))
+	if (open_table(&c.t, in))
 		return 1;
-	if (filter_is_tuple(&r->filter, &tuple)) {
-		n = change_one(&t, &tuple, r);
-	} else {
-		n = listeners_change(&t, r, CT_END_DELETED);
-		if (n == -ENOENT) { /* reported */
-			table_close(&t);
-			return 1;
-		}
-	}
-	table_close(&t);
+	n = listeners_told(in, change_flows, &c);
+	table_close(&c.t);
+	if (n == -ENOENT)
+		return 1; /* reported */
 	if (n < 0)
 		return fail(strerror((int)-n), NULL, "the table can't be changed");
 	return show_number(n, done, w->json);

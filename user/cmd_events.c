@@ -255,7 +255,8 @@ static bool wanted(const struct following *f, const struct ct_event *ev)
 
 /*
  * The table, at the place in the stream where we are: its flows, and that these were all. From here on records
- * are numbered from 1; `before` is the number of the last one that went into the table.
+ * are numbered from 1; `before` is the number of the last one that went into the table. Still to be shown if
+ * we were interrupted.
  */
 static void show_table(struct following *f, uint64_t before)
 {
@@ -269,6 +270,10 @@ static void show_table(struct following *f, uint64_t before)
 			continue;
 		show_event(f, &ev, 0);
 		shown++;
+	}
+	if (interrupted || ferror_unlocked(stdout)) {
+		snapshot_free(&f->table);
+		return; /* these were not all: nothing may follow */
 	}
 	if (f->formats & OUT_JSON) {
 		json_object(&f->json, NULL);
@@ -294,8 +299,11 @@ static bool take_event(const struct ct_event *ev, uint64_t seq, uint64_t lost, v
 			f->err = snapshot_event(&f->table, ev);
 		return !f->err && !interrupted;
 	}
-	if (f->sync)
+	if (f->sync) {
 		show_table(f, seq - lost - 1);
+		if (f->sync)
+			return false;
+	}
 	if (f->wanted && f->shown == f->wanted)
 		return false;
 	if (lost)
@@ -384,7 +392,8 @@ static void await_upgrade(const struct instance *in, struct ct_epoch *e)
 {
 	const struct timespec pause = { .tv_nsec = 10 * 1000000 };
 
-	for (int ms = 0; !instance_epoch(in, e) && e->changing && ms < SYNC_PATIENCE; ms += 10)
+	for (int ms = 0; !instance_epoch(in, e) && e->changing && ms < SYNC_PATIENCE && !interrupted;
+	     ms += 10)
 		nanosleep(&pause, NULL);
 }
 
@@ -463,8 +472,11 @@ static int follow(struct following *f, struct listener *l, bool *drain)
 
 	while (!interrupted) {
 		read_clocks(&f->clock);
-		if (f->sync && listener_at(l) >= f->place)
+		if (f->sync && listener_at(l) >= f->place) {
 			show_table(f, l->seq);
+			if (f->sync)
+				break;
+		}
 		n = listener_poll(l, POLL_MS);
 		if (!show_now(f))
 			return 0;

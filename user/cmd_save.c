@@ -11,6 +11,7 @@
 #include "cmd.h"
 #include "filter.h"
 #include "flowfile.h"
+#include "listener.h"
 #include "log.h"
 #include "out.h"
 #include "table.h"
@@ -193,8 +194,9 @@ static int check_room(struct restoring *r)
 }
 
 /* 0 or -errno. */
-static int enter_flows(struct restoring *r)
+static long enter_flows(void *arg)
 {
+	struct restoring *r = arg;
 	struct ct_flow flows[CT_DUMP_FLOWS];
 	uint32_t n;
 	int err;
@@ -221,9 +223,11 @@ static int restore_table(struct restoring *r)
 	r->over = r->file.rows - r->living;
 	if (check_room(r))
 		return 1;
-	err = enter_flows(r);
+	err = (int)listeners_told(r->t.in, enter_flows, r);
 	if (!err)
 		return 0;
+	if (err == -ENOENT)
+		return 1; /* reported */
 	return fail(strerror(-err), NULL, "%s: %" PRIu64 " flows were entered, then no more", r->name,
 		    r->result.entered);
 }
@@ -263,10 +267,8 @@ static int read_file(struct restoring *r, const char *path, uint8_t **data)
 	err = flowfile_open(&r->file, *data, size, why, sizeof(why));
 	if (!err)
 		return 0;
-	return fail(why,
-		    err == -ENOTSUP ? "use the build that saved it, or a later one" :
-				      "nothing has been restored",
-		    "%s", r->name);
+	return fail(why, err == -ENOTSUP ? "use the build that saved it, or a later one" : NULL, "%s",
+		    r->name);
 }
 
 static int restore(struct instance *in, const char *path, bool json)

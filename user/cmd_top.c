@@ -24,7 +24,7 @@
 /* Lines of the heading, and the one that stays free below the table. */
 #define LINES_BESIDE 3
 #define ROWS_DEFAULT 20
-#define ROWS_MOST    100000
+#define ROWS_MOST    1000
 
 enum { OPT_BY = OPT_LONG, OPT_ONCE, OPT_PREFIX };
 
@@ -67,7 +67,7 @@ static int parse_option(struct watching *w, int id, const char *value)
 		return w->by < TOP_BY_MAX ? 0 : usage_error("it is src, dst, port or flow", "--by %s", value);
 	case 'n':
 		return number_parse(value, 1, ROWS_MOST, &w->rows) ? 0 :
-			usage_error("not a number from 1 to 100000", "--rows %s", value);
+			usage_error("not a number from 1 to 1000", "--rows %s", value);
 	case 'i':
 		return seconds_parse(value, &w->interval) ? 0 :
 			usage_error("not a number of seconds from 0.1 to 86400", "--interval %s", value);
@@ -385,7 +385,7 @@ int cmd_top(struct instance *in, int argc, char **argv)
 	if (instance_open(in))
 		return 1;
 	w.batch |= w.once || w.formats & OUT_JSON || !isatty(STDOUT_FILENO);
-	rows = w.rows ? w.rows : w.batch ? ROWS_DEFAULT : ROWS_MOST / 100;
+	rows = w.rows ? w.rows : w.batch ? ROWS_DEFAULT : ROWS_MOST;
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
 		seed = now_ns();
 	if (!top_init(&top, w.by, (unsigned int)w.prefix, rows, seed))

@@ -496,6 +496,9 @@ int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
 	collect_tuple(f, tuple, &m);
 	if (m.len)
 		return usage_error(m.names, "the tuple is not complete; missing");
+	if (!ct_filter_tuple(f, tuple))
+		return usage_error("there is no such flow: without NAT it is the other end of what is said "
+				   "already", "-r, -q, --reply-port-src, --reply-port-dst");
 	return 0;
 }
 

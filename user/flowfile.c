@@ -134,6 +134,7 @@ void flowfile_leave(struct ct_flow *flow, const struct ct_clock *clock)
 	struct ct_entry *e = &flow->entry;
 	uint64_t left = e->expires > clock->ticks ? e->expires - clock->ticks : 0;
 
+	e->status &= (uint16_t)~CT_S_INTERNAL;
 	/* No rounding, for the usual frequencies; and never more than there is. */
 	e->expires = left / clock->hz * 1000 + left % clock->hz * 1000 / clock->hz;
 	if (e->start)

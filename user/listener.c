@@ -209,31 +209,41 @@ static void tell_losses(const struct listeners *ls, const uint64_t before[])
 	}
 }
 
-/* `what` is NULL for a flush. */
-static long change(struct table *t, const struct ct_request *what, enum ct_end reason)
+long listeners_told(const struct instance *in, long (*what)(void *arg), void *arg)
 {
 	uint64_t before[CT_LISTENERS];
 	struct listeners ls;
 	long n;
 
-	if (listeners_open(&ls, t->in)) /* an instance ends, whatever it lacks */
-		return reason == CT_END_DETACHED ? table_flush(t, reason) : -ENOENT;
+	if (listeners_open(&ls, in))
+		return -ENOENT;
 	reap(&ls); /* nobody waits for the dead */
 	read_losses(&ls, before);
-	n = what ? table_change(t, what, reason) : table_flush(t, reason);
+	n = what(arg);
 	tell_losses(&ls, before);
 	listeners_close(&ls);
 	return n;
 }
 
-long listeners_flush(struct table *t, enum ct_end reason)
+struct flushing {
+	struct table *t;
+	enum ct_end reason;
+};
+
+static long flush(void *arg)
 {
-	return change(t, NULL, reason);
+	struct flushing *f = arg;
+
+	return table_flush(f->t, f->reason);
 }
 
-long listeners_change(struct table *t, const struct ct_request *what, enum ct_end reason)
+long listeners_flush(struct table *t, enum ct_end reason)
 {
-	return change(t, what, reason);
+	struct flushing f = { t, reason };
+	long n = listeners_told(t->in, flush, &f);
+
+	/* An instance ends, whatever it lacks. */
+	return n == -ENOENT && reason == CT_END_DETACHED ? flush(&f) : n;
 }
 
 void listeners_reap(const struct instance *in)

@@ -90,12 +90,13 @@ bool listener_stands(const struct listener *l);
 void listener_close(struct listener *l, bool drain);
 
 /*
- * Empty the table, by table_flush(), and say which listeners did not take their events. The number
- * of flows deleted, or -errno; -ENOENT, reported: the instance has gone meanwhile.
+ * Do what makes many events: listeners that died are not waited for, and those that did not take theirs are
+ * named. Returns what `what` returned, which is not -ENOENT; -ENOENT, reported: the instance has gone
+ * meanwhile.
  */
+long listeners_told(const struct instance *in, long (*what)(void *arg), void *arg);
+/* Empty the table so, by table_flush(). The number of flows deleted, or -errno. */
 long listeners_flush(struct table *t, enum ct_end reason);
-/* Likewise with some flows, by table_change(). */
-long listeners_change(struct table *t, const struct ct_request *what, enum ct_end reason);
 /* Free the places of listeners that died; a loader that died at a resize was one, too. */
 void listeners_reap(const struct instance *in);
 /* Tell all that nothing follows. Their rings are theirs: what is in them can be read. */

@@ -275,6 +275,12 @@ static uint32_t fragments_most(void)
 	return cpus > 4 ? 256 * (uint32_t)cpus : 1024;
 }
 
+/* Sources whose flows are counted at a time: see the map. */
+static uint32_t sources_most(uint32_t max)
+{
+	return max < 4096 ? 1024 : max / 4;
+}
+
 void object_set_max(struct ct_bpf *skel, uint32_t max)
 {
 	bpf_map__set_max_entries(skel->maps.ct4, max);
@@ -283,7 +289,7 @@ void object_set_max(struct ct_bpf *skel, uint32_t max)
 	bpf_map__set_max_entries(skel->maps.index6, max);
 	bpf_map__set_max_entries(skel->maps.free4, max);
 	bpf_map__set_max_entries(skel->maps.free6, max);
-	bpf_map__set_max_entries(skel->maps.sources, max);
+	bpf_map__set_max_entries(skel->maps.sources, sources_most(max));
 }
 
 struct ct_bpf *object_open(void)

@@ -16,7 +16,7 @@
 /* --- Signals ---------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t signalled;
-static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
+static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 #define ENDING (sizeof(ending) / sizeof(ending[0]))
 static struct sigaction before[ENDING];
 
@@ -30,10 +30,12 @@ bool wholefile_interrupted(void)
 	return signalled;
 }
 
+/* A file that grows too large is an error of a write then. */
 static void hold_signals(void)
 {
 	const struct sigaction action = { .sa_handler = remember, .sa_flags = SA_RESTART };
 
+	signal(SIGXFSZ, SIG_IGN);
 	for (size_t i = 0; i < ENDING; i++) {
 		sigaction(ending[i], NULL, &before[i]);
 		if (before[i].sa_handler != SIG_IGN)
@@ -59,6 +61,8 @@ static int find(const char *path, char *found)
 	if (stat(path, &st)) {
 		if (errno != ENOENT)
 			return -errno;
+		if (!lstat(path, &st)) /* a link to nothing: a file in its place would be another one */
+			return -ENOENT;
 		if (strlen(path) >= PATH_MAX)
 			return -ENAMETOOLONG;
 		strcpy(found, path);

@@ -196,7 +196,7 @@ test_builds() {
 
 # A file that is not whole, not ours, or not to be read is refused with one line, and nothing is entered.
 test_refused_files() {
-	local file=$T/file n size cut='it is cut off( or altered: its checksum does not fit)? \(nothing has been restored\)'
+	local file=$T/file n size cut='it is cut off( or altered: its checksum does not fit)?'
 	refuses 1 'save: table' "not loaded \(run 'ctloader attach' first\)" save "$file"
 	[[ ! -e $file ]] || die "a file without a table"
 	run ctl attach ra rb

@@ -363,7 +363,8 @@ test_ports_again() {
 # with SYNs that come when all is over.
 test_short() {
 	impatient
-	play "$STORM" short -n $((1500 * SCALE)) -w 300 -b 5000
+	play "$FAIR" short -n $((300 * SCALE)) -w 300 -b 5000
+	play -k "$STORM" short -n $((1200 * SCALE)) -w 300 -b 5000
 	play "$STORM -y 6" short -n $((40 * SCALE)) -w 40 -b 5000
 	play -k "-l 1 -c 10 -r 10 -L 100 -o" short -n $((200 * SCALE)) -w 100 -b 2000
 	untrack

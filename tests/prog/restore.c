@@ -235,4 +235,42 @@ TEST(nonsense)
 	WANT_SOUND();
 }
 
+static __u32 sources(void)
+{
+	__u8 key[32], next[32];
+	const void *last = NULL;
+	__u32 n = 0;
+
+	while (!bpf_map_get_next_key(bpf_map__fd(skel->maps.sources), last, next)) {
+		memcpy(key, next, sizeof(key));
+		last = key;
+		n++;
+	}
+	return n;
+}
+
+// What is not assured counts for its source from now on, though that has as many as it may.
+CONVERSATION(counts_for_its_source)
+{
+	struct ct_flow was[2];
+
+	ORIG(SYN, .seq = 100);
+	was[0] = taken();
+	was[1] = was[0];
+	was[1].tuple.sport ^= htons(1);
+	set_knob(CT_K_MAX_UNASSURED_PER_SOURCE, 1);
+	CHECK_EQ(restore(was, 2, false), 0);
+	WANT_RESTORED(2, 0, 0);
+	CHECK_EQ(sources(), 1);
+	talk.sport ^= 3;
+	ORIG(SYN, .seq = 100);
+	WANT_FLOWS(2);
+	CHECK_EQ(counter(CT_C_UNTRACKED_SOURCE), 1);
+	flush(CT_END_FLUSHED);
+	CHECK_EQ(sources(), 0);
+	was[0].entry.status |= CT_S_SEEN_REPLY | CT_S_ASSURED;
+	CHECK_EQ(restore(was, 1, false), 0);
+	CHECK_EQ(sources(), 0);
+}
+
 CHECK_MAIN()

@@ -379,8 +379,16 @@ TEST(filter_tuple_missing)
 		  "the tuple is not complete; missing: --icmp-type, --icmp-id" },
 		{ "-p tcp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 --state CLOSE",
 		  "--state, -u and -m: no part of a tuple" },
+		{ "-p udp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 -r 192.0.2.9",
+		  "-r, -q, --reply-port-src, --reply-port-dst: there is no such flow: without NAT it is the "
+		  "other end of what is said already" },
+		{ "-p udp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 --reply-port-dst 3",
+		  "-r, -q, --reply-port-src, --reply-port-dst: there is no such flow: without NAT it is the "
+		  "other end of what is said already" },
 	};
 	char want[256];
+
+	CHECK_EQ(parse("-p udp -s 10.0.1.1 -d 10.0.2.1 --sport 1 --dport 2 -r 10.0.2.1 --reply-port-src 2", true), 0);
 
 	log_command("get");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

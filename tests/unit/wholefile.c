@@ -86,6 +86,22 @@ TEST(replaces)
 	end();
 }
 
+// A link that leads nowhere is left alone: what would be put in its place is no link.
+TEST(dangling)
+{
+	char link[sizeof(path) + 8];
+	struct stat st;
+
+	begin();
+	snprintf(link, sizeof(link), "%s.link", path);
+	CHECK_EQ(symlink("nothing", link), 0);
+	CHECK_EQ(wholefile_begin(&w, link), -ENOENT);
+	CHECK(!lstat(link, &st) && S_ISLNK(st.st_mode));
+	unlink(link);
+	want("old");
+	end();
+}
+
 // Who gives up leaves the old one, and nothing else.
 TEST(gives_up)
 {
@@ -100,9 +116,9 @@ TEST(gives_up)
 // So does one that is ended by a signal, of which it then dies.
 TEST(signalled)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		int status = 0;
 		pid_t pid;
 
