@@ -707,13 +707,12 @@ static __always_inline int ct_unconfirmed_insert(struct ct_pkt *pkt)
 static __always_inline void ct_unconfirmed_delete(const struct ct_tuple *t)
 {
 	struct ct_state *st = ct_state();
-	long err;
 
 	if (st)
 		__sync_fetch_and_sub(&st->unconfirmed, 1);
 	__sync_fetch_and_add(&ct_unconfirmed_gone, 1);
-	err = bpf_map_delete_elem(&unconfirmed, t);
-	if (err && err != -CT_ENOENT && st) /* not if the LRU has pushed it out */
+	/* The sweep has been quicker and counted it out; or the LRU has, which is seen as lost then. */
+	if (bpf_map_delete_elem(&unconfirmed, t) && st)
 		__sync_fetch_and_add(&st->unconfirmed, 1);
 }
 

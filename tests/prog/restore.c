@@ -262,7 +262,7 @@ CONVERSATION(counts_for_its_source)
 	CHECK_EQ(restore(was, 2, false), 0);
 	WANT_RESTORED(2, 0, 0);
 	CHECK_EQ(sources(), 1);
-	talk.sport ^= 3;
+	talk.aport += 2;
 	ORIG(SYN, .seq = 100);
 	WANT_FLOWS(2);
 	CHECK_EQ(counter(CT_C_UNTRACKED_SOURCE), 1);
