@@ -27,6 +27,8 @@
 #define CT_FILTER_REPLY_SPORT 0x8000
 #define CT_FILTER_REPLY_DPORT 0x10000
 
+#define CT_FILTER_ADDRESSES                                                                        \
+	(CT_FILTER_ORIG_SRC | CT_FILTER_ORIG_DST | CT_FILTER_REPLY_SRC | CT_FILTER_REPLY_DST)
 #define CT_FILTER_PORTS                                                                            \
 	(CT_FILTER_ORIG_SPORT | CT_FILTER_ORIG_DPORT | CT_FILTER_REPLY_SPORT |                     \
 	 CT_FILTER_REPLY_DPORT)

@@ -107,6 +107,9 @@ check_names() {
 
 any_in() { [[ " ${files[*]-}" == *" $1/"* ]]; }
 
+# Tests that were started early, to run beside others: their processes, and when.
+declare -A beside=() began=()
+
 # ---- Building ---------------------------------------------------------------------------------
 
 # sources FILE: what its first line names.
@@ -151,7 +154,7 @@ in_turn() {
 	local command=$1 file
 	shift
 	for file; do
-		while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n || :; done
+		while (($(jobs -rp | wc -l) >= $(nproc) + ${#beside[@]})); do wait -n || :; done
 		"$command" "$file" &
 	done
 	wait
@@ -335,12 +338,20 @@ play_program() {
 # there are CPUs; what they say is kept until it is their turn.
 play_file() { play_program "$1" >"$work/said-${1//\//-}"; }
 play_together() {
-	local file together=()
+	local file test together=()
 	for file in ${files[@]+"${files[@]}"}; do
 		[[ $file != *.c || ! -x $BUILD/${file%.c} ]] || ((EUID != 0)) || grep -q '^// ALONE' "tests/$file" ||
 			together+=("$file")
 	done
-	[[ -n $V || ${#together[@]} -lt 2 ]] || in_turn play_file "${together[@]}"
+	[[ -z $V && ${#together[@]} -ge 2 ]] || return 0
+	# What is in a machine of its own ("# BESIDE") needs one CPU, and nothing of ours.
+	for file in "${files[@]}"; do
+		[[ $file == *.sh && -z $DEBUG ]] && grep -q '^# BESIDE' "tests/$file" || continue
+		for test in ${tests[$file]}; do
+			start_function "$file" "$test"
+		done
+	done
+	in_turn play_file "${together[@]}"
 }
 
 # A file of the unit or prog level: one program, a line of result for each of its tests.
@@ -392,24 +403,46 @@ run_program() {
 # A word of ours in the log of the running test.
 say() { echo "$*" | if [[ -n $V ]]; then tee -a "$log"; else cat >>"$log"; fi; }
 
-# A test of the netns level, in a shell of its own.
+# The command that runs a test of the netns level in a shell of its own, into `command`.
+command_of() {
+	# shellcheck disable=SC2016 # for the shell within
+	command=(bash -c 'source tests/lib.sh; run_test "$1" "$2"' - "tests/$1" "$2")
+}
+
+# start_function FILE TEST: in the background, saying what it says into its log.
+start_function() {
+	local id=$1:$2
+	local -a command
+	command_of "$1" "$2"
+	mkdir -p "$BUILD/log/${id%/*}"
+	began[$id]=$(us)
+	{
+		CTT_MARK=$CTT-$id setsid timeout -k 10 "$(time_limit "$1")" "${command[@]}" \
+			>"$BUILD/log/$id" 2>&1 </dev/null
+		echo $? >"$work/code-${id//\//-}"
+	} 9>&- &
+	beside[$id]=$!
+}
+
+# A test of the netns level.
 run_function() {
 	local file=$1 test=$2 id=$1:$2 log start left pid code=0 limit mark=$CTT-$1:$2
+	local -a command
 	log=$BUILD/log/$id
 	limit=$(time_limit "$file")
-	mkdir -p "${log%/*}"
-	start=$(us)
-	# shellcheck disable=SC2016 # for the shell within
-	local -a command=(bash -c 'source tests/lib.sh; run_test "$1" "$2"' - "tests/$file" "$test")
 	if [[ -n $DEBUG ]]; then
+		command_of "$file" "$test"
+		mkdir -p "${log%/*}"
+		start=$(us)
 		: >"$log"
 		CTT_MARK=$mark "${command[@]}" 9>&- || code=$?
 	else
-		CTT_MARK=$mark setsid timeout -k 10 "$limit" "${command[@]}" >"$log" 2>&1 </dev/null 9>&- &
-		pid=$!
+		[[ -n ${beside[$id]-} ]] || start_function "$file" "$test"
+		pid=${beside[$id]} start=${began[$id]}
+		unset "beside[$id]"
 		[[ -z $V ]] || tail -n +1 -s 0.1 -f --pid=$pid "$log" &
-		wait $pid || code=$?
-		wait
+		wait # for all: whoever waits for one may find that another has been told of its end
+		code=$(<"$work/code-${id//\//-}")
 	fi
 	start=$(since "$start")
 	left=$(left_behind "$mark")

@@ -489,6 +489,7 @@ static void collect_tuple(const struct ct_filter *f, struct ct_tuple *tuple, str
 
 int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
 {
+	struct ct_filter ends = *f;
 	struct missing m;
 
 	if (f->fields & CT_FILTER_OF_ENTRY)
@@ -496,7 +497,10 @@ int filter_tuple(const struct ct_filter *f, struct ct_tuple *tuple)
 	collect_tuple(f, tuple, &m);
 	if (m.len)
 		return usage_error(m.names, "the tuple is not complete; missing");
-	if (!ct_filter_tuple(f, tuple))
+	/* Either spelling is enough; both have to mean the same. */
+	ends.fields &= f->proto == IPPROTO_DCCP ? CT_FILTER_ADDRESSES :
+						  CT_FILTER_ADDRESSES | CT_FILTER_PORTS;
+	if (!ct_filter_tuple(&ends, tuple))
 		return usage_error("there is no such flow: without NAT it is the other end of what is said "
 				   "already", "-r, -q, --reply-port-src, --reply-port-dst");
 	return 0;

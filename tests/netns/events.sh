@@ -275,7 +275,7 @@ test_sync_interrupted() {
 	run ctl detach --all
 }
 # As much as the pipe takes.
-writing() { want_num "$(awk '/^wchar/ { print $2 }' "/proc/${STARTED[late]}/io")" -ge 60000 "bytes written"; }
+writing() { want_num "$(awk '/^wchar/ { print $2 }' "/proc/$(pgrep -P "${STARTED[late]}")/io")" -ge 60000 "bytes written"; }
 
 # What can't be told without a gap is not told at all: a ring that is too small for what happens meanwhile.
 test_sync_lost() {

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 # TIMEOUT: 400
+# BESIDE
 # The oldest kernel that is promised: the short form of `make check-kernels`.
 
 # On Debian 12's own kernel the verifier takes every program, conversations have the same outcome, and
