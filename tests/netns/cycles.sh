@@ -13,7 +13,7 @@
 # shellcheck source=tests/tools/more.sh
 source "$TOP/tests/tools/more.sh"
 
-CYCLES=${CYCLES:-12}
+CYCLES=${CYCLES:-8}
 
 setup() { topo_up; }
 
