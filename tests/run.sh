@@ -135,7 +135,6 @@ compile() {
 	local out=$BUILD/${1%.c} libs source with=()
 	libs=$([[ $1 == unit/* ]] || echo -lbpf -lelf -lz)
 	mkdir -p "${out%/*}"
-	rm -f "$out"
 	: >"$out.log"
 	for source in $(sources "tests/$1"); do
 		if [[ $source == *.c ]]; then
@@ -146,7 +145,11 @@ compile() {
 		fi
 	done
 	# shellcheck disable=SC2086 # words
-	$CC $COMPILE -I"$O" "tests/$1" ${with[@]+"${with[@]}"} $libs -o "$out" >>"$out.log" 2>&1
+	if $CC $COMPILE -I"$O" "tests/$1" ${with[@]+"${with[@]}"} $libs -o "$out.new" >>"$out.log" 2>&1; then
+		mv "$out.new" "$out" # at once: kernels.sh builds for its guest while others run
+	else
+		rm -f "$out" "$out.new"
+	fi
 }
 
 # in_turn COMMAND FILE...: the command for each file, as many at a time as there are CPUs.
