@@ -217,7 +217,7 @@ test_refused_files() {
 	refuses 1 "restore: $T/later" '^it is of version 7 of the format, this build knows 1 \(use the build that saved it, or a later one\)$' \
 		restore "$T/later"
 	refuses 1 'restore: /dev/null' '^it is empty$' restore /dev/null
-	refuses 1 'restore: standard input' '^it is empty \(' restore - </dev/null
+	refuses 1 'restore: standard input' '^it is empty$' restore - </dev/null
 	refuses 1 'restore: standard input' '^it is no file of saved flows \(' restore - </dev/zero
 	refuses 1 "restore: $T" '^Is a directory$' restore "$T"
 	refuses 1 "restore: $T/none" '^No such file' restore "$T/none"
