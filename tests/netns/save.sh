@@ -218,7 +218,7 @@ test_refused_files() {
 		restore "$T/later"
 	refuses 1 'restore: /dev/null' '^it is empty$' restore /dev/null
 	refuses 1 'restore: standard input' '^it is empty$' restore - </dev/null
-	refuses 1 'restore: standard input' '^it is no file of saved flows \(' restore - </dev/zero
+	refuses 1 'restore: standard input' '^it is no file of saved flows$' restore - </dev/zero
 	refuses 1 "restore: $T" '^Is a directory$' restore "$T"
 	refuses 1 "restore: $T/none" '^No such file' restore "$T/none"
 	install -m 000 -o 12345 "$file" "$T/secret"
