@@ -190,15 +190,22 @@ static void flows_close(struct flows *f)
 		close(f->adopt);
 }
 
-/* 0 or 1, reported. The new ones are described by the map `ct4` with BTF `btf`. */
+/*
+ * 0 or 1, reported. The new ones are described by `btf`, of the new set. (A map that is shared says which
+ * types of the old one's it has.)
+ */
 static int flows_open(struct flows *f, const struct instance *in, int adopt, const struct btf *btf,
-		      __u32 tuple, __u32 entry)
+		      __u32 entry)
 {
+	__s32 tuple = btf__find_by_name_kind(btf, "ct_tuple", BTF_KIND_STRUCT);
 	size_t entry_size;
 	char why[256];
 
 	*f = (struct flows){ .adopt = adopt, .dump = -1 };
-	f->tuple = value_plan(in, "unconfirmed", true, btf, tuple, &f->tuple_size, why, sizeof(why));
+	snprintf(why, sizeof(why), "struct ct_tuple is not described");
+	if (tuple > 0)
+		f->tuple = value_plan(in, "unconfirmed", true, btf, (__u32)tuple, &f->tuple_size, why,
+				      sizeof(why));
 	if (f->tuple)
 		f->entry = value_plan(in, "ct4", false, btf, entry, &entry_size, why, sizeof(why));
 	if (!f->entry)
@@ -597,27 +604,21 @@ static int merge_stats(const struct instance *in, const struct instance *next)
 /* What stands in the old table and not in the events. */
 static int merge_table(const struct instance *in, const struct instance *next)
 {
-	int fresh = fresh_fd(in, next, "ct4"), unconfirmed = -1, err;
-	struct layout flow = {}, tuple = {};
+	int fresh = fresh_fd(in, next, "ct4"), err;
+	struct layout flow = {};
 	struct flows f = { .dump = -1, .adopt = -1 };
 
 	if (fresh < 0)
 		return fresh == -ENOENT ? 0 : fresh;
 	err = layout_of(fresh, &flow);
 	close(fresh);
-	unconfirmed = instance_fd(next, "unconfirmed");
-	if (!err)
-		err = unconfirmed < 0 ? unconfirmed : layout_of(unconfirmed, &tuple);
 	if (!err && flows_open(&f, in, instance_fd(next, PIN_PROGS "/ct_ctl_adopt"), flow.btf,
-			       tuple.info.btf_key_type_id, flow.info.btf_value_type_id))
+			       flow.info.btf_value_type_id))
 		err = -EIO;
 	if (!err)
 		err = merge_flows(&f);
 	flows_close(&f);
 	layout_free(&flow);
-	layout_free(&tuple);
-	if (unconfirmed >= 0)
-		close(unconfirmed);
 	return err;
 }
 
@@ -802,6 +803,8 @@ static int share_maps(struct replacement *r)
 	struct bpf_map *map;
 	int ret;
 
+	/* The state says whose layouts these are, until the switch and after it: each has its own then. */
+	r->table = r->before.abi != CT_ABI;
 	bpf_object__for_each_map(map, r->obj) {
 		const char *name = object_pin_name(map);
 
@@ -984,7 +987,7 @@ static int open_flows(const struct replacement *r, struct flows *f)
 	int adopter = bpf_program__fd(bpf_object__find_program_by_name(r->obj, "ct_ctl_adopt"));
 
 	return flows_open(f, r->in, dup(adopter), bpf_object__btf(r->obj),
-			  our_type(r, "unconfirmed", true), our_type(r, "ct4", false));
+			  our_type(r, "ct4", false));
 }
 
 /* The listeners of the old set can't read what the new one will write: theirs ends here. */

@@ -176,6 +176,23 @@ test_layouts_end_listeners() {
 	want_detached
 }
 
+# Layouts of another number, but the same in what the table is made of: it is this build's afterwards.
+test_another_abi() {
+	local oldest
+	oldest=$(awk '$2 == "CT_ABI_OLDEST" { print $3 }' "$TOP/include/ct_config.h")
+	run ctl attach ra rb
+	in_a ping -q -c 2 -i 0.01 10.0.2.1 >/dev/null
+	tool poke
+	run poke "$(pins)/state" abi "$oldest" abi_oldest "$oldest"
+	fails 1 ctl list
+	run ctl upgrade -o json
+	want_eq "$(jq -c '[.abi_before, .flows]' <<<"$OUT")" "[$oldest,1]" "upgrade"
+	want_eq "$(ctl list -p icmp -o json | jq -c '.[].original.packets')" 2 "packets of the flow"
+	run ctl audit
+	run ctl detach --all
+	want_detached
+}
+
 # A layout that this build does not know is refused, and nothing is touched.
 test_unknown_layout() {
 	local pins before
